@@ -1,0 +1,160 @@
+"""Every element that a policy can name: the vocabulary of `policies/rules.csv`.
+
+`Patient`, `ImagingStudy` and `Endpoint` are FHIR R4. `Image` is ours: one SOP instance with what
+its header says about the picture, its `pixels` (frames, rendered or not) and its `file` (the
+DICOM object as stored).
+"""
+
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+
+_DOMAIN_RESOURCE = ("id", "meta", "text", "contained", "extension")
+
+ELEMENTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "Patient": (
+            *_DOMAIN_RESOURCE,
+            "identifier",
+            "active",
+            "name",
+            "telecom",
+            "gender",
+            "birthDate",
+            "deceased",
+            "address",
+            "maritalStatus",
+            "multipleBirth",
+            "photo",
+            "contact",
+            "communication",
+            "generalPractitioner",
+            "managingOrganization",
+            "link",
+        ),
+        "ImagingStudy": (
+            *_DOMAIN_RESOURCE,
+            "identifier",
+            "status",
+            "modality",
+            "subject",
+            "subject.display",
+            "encounter",
+            "started",
+            "basedOn",
+            "referrer",
+            "interpreter",
+            "endpoint",
+            "numberOfSeries",
+            "numberOfInstances",
+            "procedureReference",
+            "procedureCode",
+            "location",
+            "reasonCode",
+            "reasonReference",
+            "note",
+            "description",
+            "series",
+            "series.uid",
+            "series.number",
+            "series.modality",
+            "series.description",
+            "series.numberOfInstances",
+            "series.endpoint",
+            "series.bodySite",
+            "series.laterality",
+            "series.specimen",
+            "series.started",
+            "series.performer",
+            "series.instance",
+            "series.instance.uid",
+            "series.instance.sopClass",
+            "series.instance.number",
+            "series.instance.title",
+        ),
+        "Endpoint": (
+            *_DOMAIN_RESOURCE,
+            "identifier",
+            "status",
+            "connectionType",
+            "name",
+            "managingOrganization",
+            "contact",
+            "period",
+            "payloadType",
+            "payloadMimeType",
+            "address",
+            "header",
+        ),
+        "Image": (
+            "id",
+            "study",
+            "series",
+            "number",
+            "sopClass",
+            "title",
+            "transferSyntax",
+            "size",
+            "rows",
+            "columns",
+            "numberOfFrames",
+            "bitsAllocated",
+            "bitsStored",
+            "photometricInterpretation",
+            "windowCenter",
+            "windowWidth",
+            "rescaleIntercept",
+            "rescaleSlope",
+            "pixelSpacing",
+            "sliceThickness",
+            "imagePosition",
+            "imageOrientation",
+            "pixels",
+            "file",
+        ),
+        "AuditEvent": ("id", "recorded", "action", "outcome", "agent", "source", "entity"),
+    }
+)
+
+COORDINATES = frozenset(
+    f"{resource}.{path}" for resource, paths in ELEMENTS.items() for path in paths
+)
+
+# R4 cardinality 1..1: refused, they are marked as masked instead of left out.
+MANDATORY = frozenset(
+    {
+        "ImagingStudy.status",
+        "ImagingStudy.subject",
+        "ImagingStudy.series.uid",
+        "ImagingStudy.series.modality",
+        "ImagingStudy.series.instance.uid",
+        "ImagingStudy.series.instance.sopClass",
+        "Endpoint.status",
+        "Endpoint.connectionType",
+        "Endpoint.payloadType",
+        "Endpoint.address",
+    }
+)
+
+# An element that repeats what another one says is open only where that one is.
+REPEATS: Mapping[str, str] = MappingProxyType({"ImagingStudy.subject.display": "Patient.name"})
+
+
+def below(coordinate: str) -> Iterable[str]:
+    """List the coordinates that lie inside another one."""
+    return (one for one in COORDINATES if one.startswith(f"{coordinate}."))
+
+
+def parents(coordinate: str) -> Iterable[str]:
+    """List the elements around a coordinate, outermost first; the resource is none of them."""
+    resource, *path = coordinate.split(".")
+    return (".".join((resource, *path[:end])) for end in range(1, len(path)))
+
+
+def covering(resource: str, path: str) -> str:
+    """Give the coordinate that governs an element path: `name.family` is in `Patient.name`."""
+    parts = path.split(".")
+    for end in range(len(parts), 0, -1):
+        coordinate = ".".join((resource, *parts[:end]))
+        if coordinate in COORDINATES:
+            return coordinate
+    raise KeyError(f"{resource}.{path}")

@@ -1,0 +1,341 @@
+"""The one guard: every door reads records through this repository, as its caller."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from fhir.access import MAX_IDS, Access, Entry
+from fhir.elements import COORDINATES, REPEATS
+from fhir.errors import NotFound
+from fhir.redaction import outermost, projection, without
+from fhir.repository import Position, Record, Repository, Sort, Wanted
+from fhir.search import (
+    Filter,
+    Has,
+    Search,
+    all_of,
+    coordinates_of,
+    matches,
+    parameter,
+    parameters_of,
+)
+from policies.grants import Decision
+
+Json = Any
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A record as the caller may see it.
+
+    Attributes:
+        resource: FHIR JSON without what is refused.
+        refused: Coordinates that were asked for and are closed on this row; outermost only.
+    """
+
+    record: Record
+    resource: dict[str, Json]
+    refused: frozenset[str]
+
+    @property
+    def id(self) -> str:
+        """Id of the resource."""
+        return self.record.id
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One page.
+
+    Attributes:
+        total: How many rows the caller may see in all, if counted.
+        more: Whether a further page follows; it begins after the last row's position.
+        refused: Coordinates that were asked for and are closed on every row.
+    """
+
+    rows: list[Row]
+    total: int | None = None
+    more: bool = False
+    refused: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Which part of the rows is wanted.
+
+    Attributes:
+        first: At most so many.
+        after: Position of the last row of the page before.
+        counted: Whether the total is wanted too; it costs a query.
+    """
+
+    first: int
+    after: Position | None = None
+    sort: tuple[Sort, ...] = ()
+    counted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Which of the wanted elements are open, closed, or open on some rows only.
+
+    Attributes:
+        anchor: What decides whether a row is there for the caller: the decision on its id.
+    """
+
+    resource: str
+    anchor: Decision
+    granted: frozenset[str]
+    refused: frozenset[str]
+    conditional: Mapping[tuple[Decision, ...], frozenset[str]]
+
+    @property
+    def scoped_by(self) -> str:
+        """Type whose rows the scopes are about: an image is open where its study is."""
+        return "ImagingStudy" if self.resource == "Image" else self.resource
+
+    @property
+    def readable(self) -> frozenset[str]:
+        """Coordinates that are open on some rows at least."""
+        return self.granted.union(*self.conditional.values())
+
+    @property
+    def scopes(self) -> frozenset[str]:
+        """Scopes that have to be decided for each row."""
+        return frozenset(
+            scope
+            for decisions in self.conditional
+            for decision in decisions
+            for scope in decision.scopes
+        )
+
+
+@dataclass(slots=True)
+class GuardedRepository:
+    """Records as one caller may see them: rows narrowed in the database, elements taken out.
+
+    Attributes:
+        refused: Coordinates that this request asked for and did not get, on any row.
+    """
+
+    repository: Repository
+    access: Access
+    refused: set[str] = field(default_factory=set)
+    _plans: dict[tuple[str, frozenset[str] | None], Plan] = field(default_factory=dict)
+
+    async def read(
+        self, resource: str, identifier: str, elements: frozenset[str] | None = None
+    ) -> Row:
+        """Give one resource.
+
+        Args:
+            resource: Type.
+            identifier: Its id.
+            elements: Coordinates wanted (`ImagingStudy.series.uid`); None is all of them.
+
+        Raises:
+            AccessDenied: No row of this type is open to the caller.
+            NotFound: Nothing has this id, or nothing the caller may know of.
+        """
+        plan = self.plan(resource, elements)
+        tree = self._narrowed("read", Search(resource, Has("_id", identifier)), plan)
+        records = await self.repository.find(resource, tree, wanted=self.wanted(plan), limit=1)
+        if not records:
+            self.access.note(Entry("read", resource, "failed", ids=(identifier,), total=0))
+            raise NotFound(f"no {resource} of this id is open to you")
+        rows = self._rows(records, plan)
+        self._note("read", plan, rows, 1, None)
+        return rows[0]
+
+    async def search(
+        self,
+        search: Search,
+        page: Page,
+        *,
+        elements: frozenset[str] | None = None,
+        query: str | None = None,
+    ) -> Found:
+        """List a page of the rows that the caller may see.
+
+        Args:
+            search: Criteria.
+            page: Which part.
+            elements: Coordinates wanted; None is all of them.
+            query: What the client wrote, for the audit.
+
+        Raises:
+            AccessDenied: The type, or an element that is searched or sorted by, is closed.
+        """
+        plan = self.plan(search.resource, elements)
+        tree = self._narrowed("search", search, plan, page.sort)
+        records = await self.repository.find(
+            search.resource,
+            tree,
+            wanted=self.wanted(plan),
+            sort=page.sort,
+            limit=page.first + 1,
+            after=page.after,
+        )
+        total = await self.repository.count(search.resource, tree) if page.counted else None
+        rows = self._rows(records[: page.first], plan)
+        self._note("search", plan, rows, total, query)
+        return Found(rows, total, len(records) > page.first, plan.refused)
+
+    async def search_each(
+        self,
+        search: Search,
+        by: str,
+        values: Sequence[str],
+        page: Page,
+        *,
+        elements: frozenset[str] | None = None,
+    ) -> dict[str, Found]:
+        """List the first rows for each value of the parameter `by`, in one database query.
+
+        Raises:
+            AccessDenied: As `search`.
+        """
+        plan = self.plan(search.resource, elements)
+        looked_at = coordinates_of(search.resource, parameter(search.resource, by))
+        narrowed = self._narrowed(
+            "search",
+            Search(search.resource, search.tree, search.coordinates | looked_at),
+            plan,
+            page.sort,
+        )
+        grouped = await self.repository.find_each(
+            search.resource,
+            narrowed,
+            parameter=by,
+            values=values,
+            wanted=self.wanted(plan),
+            sort=page.sort,
+            limit=page.first,
+        )
+        found = {}
+        for value, (total, records) in grouped.items():
+            rows = self._rows(records, plan)
+            found[value] = Found(rows, total, total > len(rows), plan.refused)
+        rows = [row for one in found.values() for row in one.rows]
+        total = sum(one.total or 0 for one in found.values())
+        self._note("search", plan, rows, total, f"{by}={','.join(values)}")
+        return found
+
+    def plan(self, resource: str, elements: frozenset[str] | None) -> Plan:
+        """Decide once which of the wanted elements are open."""
+        key = (resource, elements)
+        if key not in self._plans:
+            self._plans[key] = self._decide(resource, elements)
+        return self._plans[key]
+
+    def _decide(self, resource: str, elements: frozenset[str] | None) -> Plan:
+        anchor = self.access.grant.decision(f"{resource}.id", "read")
+        if elements is None:
+            asked: frozenset[str] | set[str] = {
+                one for one in COORDINATES if one.startswith(f"{resource}.")
+            }
+        else:
+            # what repeats another element comes with its parent and has to be decided too
+            asked = elements | {one for one in REPEATS if one.rpartition(".")[0] in elements}
+        if any(one.startswith("ImagingStudy.series.instance") for one in asked):
+            asked |= {"ImagingStudy.series.uid"}  # says to which series an instance goes
+        granted: set[str] = set()
+        refused: set[str] = set()
+        conditional: dict[tuple[Decision, ...], frozenset[str]] = {}
+        for coordinate in asked:
+            decisions = self.access.decisions(coordinate)
+            if any(one.never for one in decisions):
+                refused.add(coordinate)
+            elif all(one.always or one == anchor for one in decisions):
+                granted.add(coordinate)
+            else:
+                conditional[decisions] = conditional.get(decisions, frozenset()) | {coordinate}
+        return Plan(resource, anchor, frozenset(granted), outermost(refused), conditional)
+
+    def wanted(self, plan: Plan) -> Wanted:
+        """Say what the database has to give for a plan."""
+        trees = self.access.held(plan.scopes, plan.scoped_by).values()
+        needed = frozenset().union(*(parameters_of(tree) for tree in trees))
+        if plan.resource == "ImagingStudy":
+            needed |= {"patient"}
+        return Wanted(projection(plan.resource, plan.readable), needed)
+
+    def narrowed(self, search: Search, decision: Decision) -> Filter:
+        """Narrow a search to the rows on which a decision lets the caller through."""
+        return all_of((search.tree, self.access.rows(decision, search.resource)))
+
+    def _narrowed(
+        self, action: str, search: Search, plan: Plan, sort: Iterable[Sort] = ()
+    ) -> Filter:
+        """Narrow to the caller's rows; refuse to look at what the caller may not read."""
+        if plan.anchor.never:
+            self.access.refuse(action, plan.resource, {f"{plan.resource}.id"})
+        parts = [self.narrowed(search, plan.anchor)]
+        closed = set()
+        for coordinate in search.coordinates:
+            for decision in self.access.decisions(coordinate):
+                if decision.never:
+                    closed.add(coordinate)
+                elif decision != plan.anchor:
+                    parts.append(self.access.rows(decision, plan.resource))
+        for one in sort:
+            for coordinate in coordinates_of(
+                plan.resource, parameter(plan.resource, one.parameter)
+            ):
+                for decision in self.access.decisions(coordinate):
+                    if not decision.always and decision != plan.anchor:
+                        closed.add(coordinate)
+        if closed:
+            self.refused |= closed
+            self.access.refuse(f"{action} by", plan.resource, closed)
+        return all_of(parts)
+
+    def _rows(self, records: Iterable[Record], plan: Plan) -> list[Row]:
+        self.refused |= plan.refused
+        rows = []
+        for record in records:
+            refused = plan.refused
+            if plan.conditional:
+                refused = outermost(refused | self.closed_on(record, plan))
+                self.refused |= refused
+            rows.append(Row(record, without(record.resource, refused), refused))
+        return rows
+
+    def closed_on(self, record: Record, plan: Plan) -> frozenset[str]:
+        """List the conditional elements that are closed on one record."""
+        trees = self.access.held(plan.scopes, plan.scoped_by)
+        held = frozenset(scope for scope, tree in trees.items() if matches(tree, record.index))
+        return frozenset(
+            coordinate
+            for decisions, coordinates in plan.conditional.items()
+            if not all(decision.holds(held) for decision in decisions)
+            for coordinate in coordinates
+        )
+
+    def _note(
+        self, action: str, plan: Plan, rows: Sequence[Row], total: int | None, query: str | None
+    ) -> None:
+        refused = plan.refused.union(*(row.refused for row in rows))
+        self.access.note(
+            Entry(
+                action,
+                plan.resource,
+                "allowed",
+                ids=tuple(row.id for row in rows[:MAX_IDS]),
+                patients=patients_of([row.record for row in rows[:MAX_IDS]]),
+                total=len(rows) if total is None else total,
+                query=query,
+                refused=tuple(sorted(refused)),
+            )
+        )
+
+
+def patients_of(records: Iterable[Record]) -> tuple[str, ...]:
+    """List the ids of the Patients that records are about, each once."""
+    found: dict[str, None] = {}
+    for record in records:
+        if record.resource["resourceType"] == "Patient":
+            found[record.id] = None
+        for reference in record.index.get("patient", ()):
+            found[reference.removeprefix("Patient/")] = None
+    return tuple(found)

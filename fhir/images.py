@@ -1,0 +1,219 @@
+"""SOP instances as a caller may see them: inside their study, as Image records, as bytes."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fhir.access import Entry
+from fhir.elements import COORDINATES
+from fhir.errors import Invalid, NotFound
+from fhir.guarded import Found, GuardedRepository, Page, Plan, Row, patients_of
+from fhir.redaction import outermost, projection, without
+from fhir.repository import Record, StoredImage, Wanted
+from fhir.search import EVERYTHING, AllOf, Filter, Has, Search, all_of, any_of
+
+Json = Any
+MAX_STUDIES = 10_000
+_INSTANCE = "ImagingStudy.series.instance"
+
+# A DICOM object leaves only as a whole: everything that a header says has to be open.
+FILE_ELEMENTS = frozenset(
+    {"Image.file", "Image.pixels"}
+    | {one for one in COORDINATES if one.startswith(("Patient.", "ImagingStudy.", "Image."))}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """One instance of a study, as FHIR element and as Image, each without what is refused."""
+
+    series: str
+    element: dict[str, Json]
+    image: dict[str, Json]
+
+
+async def instances(
+    guarded: GuardedRepository, studies: Sequence[Row], elements: frozenset[str]
+) -> dict[str, list[Instance]]:
+    """List the instances of studies that were given out, by series, number and UID; by study.
+
+    Args:
+        guarded: The repository that gave the rows.
+        studies: ImagingStudy rows.
+        elements: Coordinates below `ImagingStudy.series.instance`, and of `Image`.
+    """
+    plan = guarded.plan("ImagingStudy", elements | {_INSTANCE})
+    open_to = {study.id: _open(guarded, study.record, plan) for study in studies}
+    readable = elements.intersection(frozenset().union(*open_to.values()))
+    guarded.refused |= outermost(
+        frozenset().union(*(elements - granted for granted in open_to.values()))
+    )
+    if not readable:
+        return {}
+    stored = await guarded.repository.images_of(
+        [study for study, granted in open_to.items() if granted], _image_paths(readable)
+    )
+    return {
+        study: [_instance(image, open_to[study]) for image in images]
+        for study, images in stored.items()
+    }
+
+
+async def search_images(
+    guarded: GuardedRepository,
+    search: Search,
+    page: Page,
+    *,
+    elements: frozenset[str],
+    query: str | None = None,
+) -> Found:
+    """List a page of Image records; an image is there for the caller where its study is.
+
+    Raises:
+        AccessDenied: Images are closed to the caller.
+        Invalid: The caller sees so many studies, yet not all, that one has to be named.
+    """
+    plan = guarded.plan("Image", elements)
+    if plan.anchor.never:
+        guarded.access.refuse("search", "Image", {"Image.id"})
+    tree = all_of((search.tree, await _within_studies(guarded, search.tree, plan)))
+    records = await guarded.repository.find(
+        "Image",
+        tree,
+        wanted=Wanted(projection("Image", plan.readable) | {"study"}),
+        sort=page.sort,
+        limit=page.first + 1,
+        after=page.after,
+    )
+    total = await guarded.repository.count("Image", tree) if page.counted else None
+    studies = await _studies_of(guarded, records[: page.first], plan)
+    rows = []
+    for record in records[: page.first]:
+        study = studies.get(record.resource["study"])
+        closed = guarded.closed_on(study, plan) if study else frozenset()
+        refused = outermost(plan.refused | closed)
+        guarded.refused |= refused
+        rows.append(Row(record, without(record.resource, refused), refused))
+    guarded.access.note(
+        Entry(
+            "search",
+            "Image",
+            "allowed",
+            ids=tuple(row.id for row in rows),
+            patients=patients_of(studies.values()),
+            total=len(rows) if total is None else total,
+            query=query,
+            refused=tuple(sorted(plan.refused)),
+        )
+    )
+    return Found(rows, total, len(records) > page.first, plan.refused)
+
+
+async def stored_image(
+    guarded: GuardedRepository, identifier: str, coordinate: str, study: str | None = None
+) -> StoredImage:
+    """Give what serving an instance's bytes needs, if the caller may have them.
+
+    Args:
+        guarded: Repository of the caller.
+        identifier: SOP Instance UID.
+        coordinate: `Image.pixels` for frames and renderings, `Image.file` for the DICOM object.
+        study: Study Instance UID that the address names; another study's instance is not found.
+
+    Raises:
+        AccessDenied: The bytes are closed to the caller.
+        NotFound: There is no such instance, or none the caller may know of.
+    """
+    guarded.access.require(coordinate, "read")
+    needed = FILE_ELEMENTS if coordinate == "Image.file" else frozenset({coordinate})
+    plan = guarded.plan("ImagingStudy", needed)
+    stored = await guarded.repository.stored_image(identifier)
+    record = None
+    if stored is not None and study in {None, stored.study}:
+        tree = guarded.narrowed(Search("ImagingStudy", Has("_id", stored.study)), plan.anchor)
+        wanted = Wanted(frozenset({"id"}), guarded.wanted(plan).index)
+        record = next(
+            iter(await guarded.repository.find("ImagingStudy", tree, wanted=wanted, limit=1)), None
+        )
+    if stored is None or record is None:
+        guarded.access.note(
+            Entry("read", "Image", "failed", ids=(identifier,), total=0, query=coordinate)
+        )
+        raise NotFound("no instance of this UID is open to you")
+    closed = needed - _open(guarded, record, plan)
+    if closed:
+        guarded.refused |= closed
+        guarded.access.refuse("read", "Image", outermost(closed))
+    guarded.access.note(
+        Entry(
+            "read",
+            "Image",
+            "allowed",
+            ids=(identifier,),
+            patients=patients_of([record]),
+            total=1,
+            query=coordinate,
+        )
+    )
+    return stored
+
+
+async def _within_studies(guarded: GuardedRepository, tree: Filter, plan: Plan) -> Filter:
+    """Narrow images to the studies that are open: all of them, or those by name."""
+    narrow = all_of(
+        guarded.access.rows(decision, "ImagingStudy")
+        for decision in (plan.anchor, guarded.access.grant.decision("ImagingStudy.id", "read"))
+    )
+    if narrow == EVERYTHING:
+        return EVERYTHING
+    parts = tree.parts if isinstance(tree, AllOf) else (tree,)
+    named = [
+        Has("_id", part.value)
+        for part in parts
+        if isinstance(part, Has) and part.parameter == "study"
+    ]
+    records = await guarded.repository.find(
+        "ImagingStudy",
+        all_of((narrow, *named)),
+        wanted=Wanted(frozenset({"id"})),
+        limit=MAX_STUDIES + 1,
+    )
+    if len(records) > MAX_STUDIES:
+        raise Invalid(f"images of more than {MAX_STUDIES:,} studies: name a study")
+    return any_of(Has("study", record.id) for record in records)
+
+
+async def _studies_of(
+    guarded: GuardedRepository, images: Iterable[Record], plan: Plan
+) -> dict[str, Record]:
+    uids = {image.resource["study"] for image in images}
+    records = await guarded.repository.find(
+        "ImagingStudy",
+        any_of(Has("_id", uid) for uid in sorted(uids)),
+        wanted=Wanted(frozenset({"id"}), guarded.wanted(plan).index | {"patient"}),
+        limit=max(len(uids), 1),
+    )
+    return {record.id: record for record in records}
+
+
+def _open(guarded: GuardedRepository, record: Record, plan: Plan) -> frozenset[str]:
+    return plan.readable - guarded.closed_on(record, plan)
+
+
+def _image_paths(coordinates: Iterable[str]) -> frozenset[str]:
+    """Name the stored Image elements behind coordinates; an instance's uid is the image's id."""
+    names = {one.removeprefix(f"{_INSTANCE}.").removeprefix("Image.") for one in coordinates}
+    return frozenset("id" if name == "uid" else name for name in names)
+
+
+def _instance(image: dict[str, Json], granted: frozenset[str]) -> Instance:
+    element = {
+        name: image[source]
+        for name, source in _ELEMENTS_OF_INSTANCE.items()
+        if source in image and f"{_INSTANCE}.{name}" in granted
+    }
+    kept = {name: value for name, value in image.items() if f"Image.{name}" in granted}
+    return Instance(image["series"], element, kept)
+
+
+_ELEMENTS_OF_INSTANCE = {"uid": "id", "sopClass": "sopClass", "number": "number", "title": "title"}

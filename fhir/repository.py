@@ -1,0 +1,119 @@
+"""The port behind which records lie: unguarded, for `fhir.guarded` and the ingest alone."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+from fhir.search import Filter, Index
+
+Json = Any
+Position = tuple[Any, ...]
+"""Where a page ended: the sort values of its last record, then its id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sort:
+    """Order by one sortable search parameter."""
+
+    parameter: str
+    descending: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One stored resource.
+
+    Attributes:
+        resource: FHIR JSON, as far as it was asked for; `resourceType` and `id` are always there.
+        index: Search values of the parameters that were asked for.
+        position: Sort values and id, for the next page.
+    """
+
+    id: str
+    resource: dict[str, Json]
+    version: int
+    last_updated: datetime
+    index: Index = field(default_factory=dict)
+    position: Position = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What of a record is read from the database.
+
+    Attributes:
+        elements: Element paths below the resource; None is the whole resource.
+        index: Search parameters whose values are needed to decide about the record.
+    """
+
+    elements: frozenset[str] | None = None
+    index: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class StoredImage:
+    """Where one SOP instance lies and how its bytes are to be read.
+
+    Attributes:
+        frames: The frame table as stored (`app.imaging.frames`); None without pixel data.
+        attributes: DICOM JSON of everything before the pixel data.
+    """
+
+    id: str
+    study: str
+    series: str
+    transfer_syntax: str
+    object_key: str
+    size: int
+    sha256: str
+    frames: Mapping[str, Any] | None
+    attributes: Mapping[str, Any]
+
+
+class Repository(Protocol):
+    """Records by type and search tree. Every method is one database command."""
+
+    async def find(
+        self,
+        resource: str,
+        tree: Filter,
+        *,
+        wanted: Wanted,
+        sort: Sequence[Sort] = (),
+        limit: int,
+        after: Position | None = None,
+    ) -> list[Record]:
+        """List records in a stable order (`sort`, then id), beginning after a position."""
+        ...
+
+    async def find_each(
+        self,
+        resource: str,
+        tree: Filter,
+        *,
+        parameter: str,
+        values: Sequence[str],
+        wanted: Wanted,
+        sort: Sequence[Sort] = (),
+        limit: int,
+    ) -> dict[str, tuple[int, list[Record]]]:
+        """For each value of one parameter, count its records and list the first ones."""
+        ...
+
+    async def count(self, resource: str, tree: Filter) -> int:
+        """Count records."""
+        ...
+
+    async def images_of(
+        self, studies: Sequence[str], elements: frozenset[str]
+    ) -> dict[str, list[dict[str, Json]]]:
+        """List the Image records of studies by series, number and id; by study.
+
+        Each has `series` and `id` besides the elements.
+        """
+        ...
+
+    async def stored_image(self, identifier: str) -> StoredImage | None:
+        """Give what serving an instance's bytes needs, or None."""
+        ...
