@@ -1,0 +1,125 @@
+"""The issuer of development tokens: a key in the data folder, and no server."""
+
+import os
+import secrets
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+
+from app.identity.claims import PATIENT_ID
+from app.identity.roles import ROLES, SPECIALTIES, canonical_specialty
+from app.settings import DEVELOPMENT_ISSUER, Issuer
+from fhir.errors import Invalid
+
+AUDIENCE = "radiograph"
+KEY_FILE = "development-issuer.pem"
+
+
+class DevelopmentIssuer:
+    """Signs tokens that are believed where `Settings.development_issuer` is on.
+
+    Its Ed25519 key is made on first use; processes that start together end up with one key.
+    """
+
+    def __init__(self, data_dir: Path) -> None:
+        self._key = _key(data_dir / KEY_FILE)
+
+    @property
+    def issuer(self) -> Issuer:
+        """How its tokens are read: roles mean what they say, no shipped map in between."""
+        return Issuer.model_validate(
+            {
+                "issuer": DEVELOPMENT_ISSUER,
+                "audiences": (AUDIENCE,),
+                "algorithms": ("EdDSA",),
+                "role_map": {role: role for role in ROLES},
+            }
+        )
+
+    @property
+    def public_key(self) -> Ed25519PublicKey:
+        """What verifies its tokens."""
+        return self._key.public_key()
+
+    def token(
+        self,
+        role: str,
+        patient: str | None = None,
+        specialty: str | None = None,
+        subject: str | None = None,
+        minutes: int = 60,
+    ) -> str:
+        """Sign a token for one canonical role.
+
+        Args:
+            role: One of `ROLES`.
+            patient: Id of the Patient resource that the holder is.
+            specialty: One of `SPECIALTIES`, in any spelling that issuers may use.
+            subject: `sub`; the role's name if absent.
+            minutes: From now until it expires, at least 1.
+
+        Raises:
+            Invalid: An argument is none of these; the message lists what there is.
+        """
+        if role not in ROLES:
+            raise Invalid(f"no such role; there are {', '.join(ROLES)}")
+        if patient is not None and not PATIENT_ID.fullmatch(patient):
+            raise Invalid("a Patient's id has 1 to 64 letters, digits, hyphens and dots")
+        if specialty is not None and canonical_specialty(specialty) is None:
+            raise Invalid(f"no such specialty; there are {', '.join(sorted(SPECIALTIES))}")
+        if minutes < 1:
+            raise Invalid("a token lasts at least 1 minute")
+        now = datetime.now(UTC)
+        claims = {
+            "iss": DEVELOPMENT_ISSUER,
+            "aud": AUDIENCE,
+            "sub": subject or role,
+            "name": subject or role,
+            "iat": now,
+            "exp": now + timedelta(minutes=minutes),
+            "roles": [role],
+            "patient_id": patient,
+            "specialty": specialty,
+        }
+        present = {claim: value for claim, value in claims.items() if value is not None}
+        return jwt.encode(present, self._key, algorithm="EdDSA")
+
+
+def _key(path: Path) -> Ed25519PrivateKey:
+    if not path.exists():
+        _create(path)
+    try:
+        key = load_pem_private_key(path.read_bytes(), password=None)
+    except (ValueError, TypeError) as why:
+        raise Invalid(f"{path} is not a private key; remove it to get a new one") from why
+    if not isinstance(key, Ed25519PrivateKey):
+        raise Invalid(f"{path} is not an Ed25519 key; remove it to get a new one")
+    return key
+
+
+def _create(path: Path) -> None:
+    """Write a new key so that it appears whole, and only if nobody else's has appeared."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pem = Ed25519PrivateKey.generate().private_bytes(
+        Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
+    )
+    draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(pem)
+            file.flush()
+            os.fsync(file.fileno())
+        with suppress(FileExistsError):  # another process was first: its key is the key
+            path.hardlink_to(draft)
+    finally:
+        draft.unlink()

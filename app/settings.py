@@ -1,0 +1,203 @@
+"""All configuration, read once; nothing else reads the environment."""
+
+from collections import Counter
+from datetime import timedelta
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, Field, HttpUrl, SecretStr, field_validator, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+DEVELOPMENT_ISSUER = "urn:radiograph:development"
+HS256_SECRET_BYTES = 32
+
+Role = Literal[
+    "patient",
+    "proxy",
+    "provider",
+    "radiologist",
+    "technologist",
+    "nurse",
+    "resident",
+    "fellow",
+    "attending",
+    "admin",
+    "auditor",
+    "researcher",
+    "billing",
+]
+
+
+def trusted_transport(url: str) -> bool:
+    """Say whether an issuer's answers from `url` can be believed: https, or http on loopback."""
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+    except ValueError:
+        return False
+    return bool(host) and (parts.scheme == "https" or (parts.scheme == "http" and loopback(host)))
+
+
+def loopback(host: str) -> bool:
+    """Say whether a host name or address can only be this machine."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+class Issuer(BaseModel):
+    """One OIDC issuer whose tokens are believed."""
+
+    model_config = {"frozen": True, "extra": "forbid", "hide_input_in_errors": True}
+
+    issuer: str = Field(
+        description="exact `iss`; discovery is read below it, over https or from loopback"
+    )
+    audiences: tuple[str, ...] = Field(min_length=1, description="accepted `aud`, any one")
+    algorithms: tuple[
+        Literal[
+            "RS256",
+            "RS384",
+            "RS512",
+            "PS256",
+            "PS384",
+            "PS512",
+            "ES256",
+            "ES384",
+            "ES512",
+            "EdDSA",
+        ],
+        ...,
+    ] = Field(("RS256", "ES256", "EdDSA"), min_length=1)
+    role_claims: tuple[str, ...] = Field(
+        ("realm_access.roles", "roles", "permissions", "groups"),
+        description="claims that hold role names; a dot steps into an object",
+    )
+    role_map: dict[str, Role | None] | None = Field(
+        None,
+        description="issuer's role to canonical role or none; absent: the shipped map, "
+        "where a provider with the specialty RADIOLOGY is a radiologist",
+    )
+    patient_claims: tuple[str, ...] = Field(
+        ("patient_id", "patient", "fhirUser"), description="claims that hold the Patient's id"
+    )
+    specialty_claims: tuple[str, ...] = ("specialty", "specialties")
+    secret: SecretStr | None = Field(
+        None, description="HS256 key of 32 bytes or more; with it HS256 is the only algorithm"
+    )
+
+    @field_validator("issuer")
+    @classmethod
+    def _without_fragment(cls, issuer: str) -> str:
+        # A subject is `iss#sub`: with a fragment two issuers could name the same subject.
+        if not issuer.isprintable() or any(mark in issuer for mark in " #?"):
+            raise ValueError("an issuer has no space, query or fragment")
+        return issuer
+
+    @field_validator("secret")
+    @classmethod
+    def _long_enough(cls, secret: SecretStr | None) -> SecretStr | None:
+        if secret is not None and len(secret.get_secret_value().encode()) < HS256_SECRET_BYTES:
+            raise ValueError(f"an HS256 secret has {HS256_SECRET_BYTES} bytes or more")
+        return secret
+
+
+class Settings(BaseSettings):
+    """Read once, at start, from `RADIOGRAPH_*` variables and a `.env` file."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="RADIOGRAPH_",
+        env_file=".env",
+        frozen=True,
+        extra="ignore",
+        hide_input_in_errors=True,  # the input may be a secret
+    )
+
+    mode: Literal["development", "production"] = Field(
+        "development", description="production refuses the embedded database and development tokens"
+    )
+    host: str = Field("127.0.0.1", description="address to serve on")
+    port: int = Field(8000, ge=1, le=65535)
+    public_url: HttpUrl | None = Field(
+        None, description="what clients call this server; absent: http://HOST:PORT"
+    )
+    data_dir: Path = Field(Path(".radiograph"), description="embedded database, keys, local files")
+    policy_dir: Path = Field(Path("policies"), description="model.conf rules.csv scopes.toml …")
+
+    database_url: SecretStr | None = Field(None, description="mongodb://…; absent: embedded")
+    database_name: str = "radiograph"
+    storage_url: str | None = Field(
+        None, description="file:///path or s3://bucket/prefix; absent: DATA_DIR/objects"
+    )
+    storage_endpoint: str | None = Field(None, description="URL of an S3-compatible server")
+    storage_region: str = "us-east-1"
+    storage_access_key: SecretStr | None = Field(None, description="absent: the AWS chain")
+    storage_secret_key: SecretStr | None = None
+
+    issuers: tuple[Issuer, ...] = Field((), description="JSON list of trusted OIDC issuers")
+    development_issuer: bool = Field(
+        False, description="believe tokens of `python -m app token`; never in production"
+    )
+    clock_skew: timedelta = Field(timedelta(seconds=60), ge=timedelta(0), le=timedelta(minutes=5))
+    keys_ttl: timedelta = Field(
+        timedelta(minutes=10),
+        ge=timedelta(0),
+        le=timedelta(days=1),
+        description="an issuer's keys are read again after this",
+    )
+    keys_cooldown: timedelta = Field(
+        timedelta(seconds=10),
+        ge=timedelta(0),
+        le=timedelta(minutes=10),
+        description="an unknown key or a failure makes us ask an issuer at most once in this time",
+    )
+
+    time_zone: str | None = Field(
+        None, description="IANA zone of times without offset; absent: only their date is used"
+    )
+    pad_times: bool = Field(
+        False, description="take a time to the hour or minute as its first second"
+    )
+    patient_id_system: str | None = Field(
+        None, description="URI of PatientIDs that name no issuer; absent: no system"
+    )
+    issuer_systems: dict[str, str] = Field(
+        {}, description="JSON: IssuerOfPatientID or accession issuer to its URI"
+    )
+    release_on_ingest: bool = Field(
+        True, description="patients see their studies at once; false: once someone releases them"
+    )
+
+    max_upload_bytes: int = Field(4 * 2**30, gt=0, description="one DICOM object")
+    max_request_bytes: int = Field(16 * 2**30, gt=0, description="one upload request")
+    request_timeout: timedelta = Field(
+        timedelta(seconds=30), ge=timedelta(seconds=1), le=timedelta(seconds=300)
+    )
+    render_workers: int = Field(2, ge=1, le=64, description="frames decoded at the same time")
+
+    @property
+    def base_url(self) -> str:
+        """What clients call this server, without a slash at the end."""
+        return str(self.public_url or f"http://{self.host}:{self.port}").rstrip("/")
+
+    @field_validator("issuers")
+    @classmethod
+    def _each_once_and_safe_to_ask(cls, issuers: tuple[Issuer, ...]) -> tuple[Issuer, ...]:
+        times = Counter(issuer.issuer for issuer in issuers)
+        if twice := sorted(issuer for issuer, count in times.items() if count > 1):
+            raise ValueError(f"listed more than once: {', '.join(twice)}")
+        if DEVELOPMENT_ISSUER in times:
+            raise ValueError(f"{DEVELOPMENT_ISSUER} is switched on by DEVELOPMENT_ISSUER")
+        for issuer in issuers:
+            if issuer.secret is None and not trusted_transport(issuer.issuer):
+                raise ValueError(f"neither https nor http on loopback: {issuer.issuer}")
+        return issuers
+
+    @model_validator(mode="after")
+    def _production_believes_no_development_token(self) -> Self:
+        if self.mode == "production" and self.development_issuer:
+            raise ValueError("DEVELOPMENT_ISSUER is refused in production")
+        return self

@@ -1,0 +1,181 @@
+"""What claims say about a caller, claim by claim."""
+
+from typing import Any
+
+import pytest
+
+from app.identity.claims import caller
+from fhir.errors import AccessDenied
+from tests.identity.build import issuer_of
+
+ISSUER = issuer_of("https://issuer.example")
+LONG_ID = "x" * 64
+
+
+def claims(**others: Any) -> dict[str, Any]:
+    return {"sub": "u1", "roles": ["nurse"], **others}
+
+
+@pytest.mark.parametrize(
+    ("given", "roles"),
+    [
+        ({"realm_access": {"roles": ["healthcare-provider", "uma"]}}, {"provider"}),
+        ({"roles": ["admin", "auditor"]}, {"admin", "auditor"}),
+        ({"roles": "admin"}, {"admin"}),
+        ({"permissions": ["researcher"]}, {"researcher"}),
+        ({"groups": ["billing"]}, {"billing"}),
+        (
+            {"roles": ["nurse"], "groups": ["fellow"], "permissions": "resident"},
+            {"nurse", "fellow", "resident"},
+        ),
+        ({"roles": ["nurse", 7, None, ["admin"], {"admin": True}]}, {"nurse"}),
+        ({"realm_access.roles": ["nurse"]}, {"nurse"}),
+        ({"roles": "provider", "specialty": "radiology"}, {"radiologist"}),
+        ({"roles": "provider", "specialties": ["ENT", "Radiology"]}, {"radiologist"}),
+    ],
+)
+def test_roles_are_read_from_every_claim_that_holds_them(
+    given: dict[str, Any], roles: set[str]
+) -> None:
+    assert caller(ISSUER, {"sub": "u1", **given}).roles == roles
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {},
+        {"roles": []},
+        {"roles": ["pharmacist", "lab-technician"]},
+        {"roles": {"admin": True}},
+        {"roles": True},
+        {"roles": [["admin"]]},
+        {"roles": "admin nurse"},
+        {"realm_access": ["admin"]},
+        {"realm_access": "admin"},
+        {"realm_access": {"roles": {"roles": ["admin"]}}},
+        {"resource_access": {"radiograph": {"roles": ["admin"]}}},
+        {"role": "admin"},
+        {"scope": "admin"},
+    ],
+)
+def test_without_a_known_role_there_is_no_access(given: dict[str, Any]) -> None:
+    with pytest.raises(AccessDenied, match="no role that is known here"):
+        caller(ISSUER, {"sub": "u1", **given})
+
+
+def test_an_issuer_may_keep_roles_wherever_it_likes() -> None:
+    issuer = issuer_of(
+        "https://issuer.example",
+        role_claims=("resource_access.radiograph.roles", "https://issuer.example/roles"),
+        role_map={"doc": "attending", "it": "admin"},
+    )
+    given = {
+        "sub": "u1",
+        "roles": ["auditor"],
+        "resource_access": {"radiograph": {"roles": ["doc"]}},
+        "https://issuer.example/roles": ["it"],
+    }
+
+    assert caller(issuer, given).roles == {"attending", "admin"}
+
+
+@pytest.mark.parametrize(
+    ("given", "patients"),
+    [
+        ({}, None),
+        ({"patient_id": "p-1"}, ("p-1",)),
+        ({"patient": "p.2"}, ("p.2",)),
+        ({"patient_id": LONG_ID}, (LONG_ID,)),
+        ({"fhirUser": "Patient/p3"}, ("p3",)),
+        ({"fhirUser": "https://ehr.example/fhir/Patient/p3"}, ("p3",)),
+        ({"patient_id": ["a", "b", 7], "patient": "b"}, ("a", "b")),
+        ({"patient_id": "Patient/p4"}, ("p4",)),
+        ({"fhirUser": "RelatedPerson/r", "patient": "child"}, ("child",)),
+        ({"fhirUser": "Practitioner/d"}, None),
+        ({"fhirUser": "https://ehr.example/Practitioner/d", "patient": "opened"}, None),
+        ({"fhirUser": "Practitioner/d", "patient_id": "herself"}, ("herself",)),
+        ({"fhirUser": "p3"}, None),
+        ({"fhirUser": "NotPatient/p3"}, None),
+        ({"fhirUser": "https://ehr.example/NotPatient/p3"}, None),
+        ({"fhirUser": "Patient/p3/_history/1"}, None),
+        ({"fhirUser": "https://ehr.example/Patient/p3?x=1"}, None),
+        ({"fhirUser": "ftp://ehr.example/Patient/p3"}, None),
+        ({"patient_id": ""}, None),
+        ({"patient_id": "x" * 65}, None),
+        ({"patient_id": "p 1"}, None),
+        ({"patient_id": "p1\n"}, None),
+        ({"patient_id": "p*"}, None),
+        ({"patient_id": "p1,p2"}, None),
+        ({"patient_id": "{patient}"}, None),
+        ({"patient_id": "ä"}, None),
+        ({"patient_id": 7}, None),
+        ({"patient_id": {"$ne": ""}}, None),
+        ({"sub": "p5"}, None),
+    ],
+)
+def test_a_patient_is_linked_by_well_formed_ids_only_and_never_by_sub(
+    given: dict[str, Any], patients: tuple[str, ...] | None
+) -> None:
+    assert caller(ISSUER, claims(**given)).variables.get("patient") == patients
+
+
+@pytest.mark.parametrize(
+    ("given", "specialties"),
+    [
+        ({}, None),
+        ({"specialty": "nuclear medicine"}, ("NUCLEAR_MEDICINE",)),
+        ({"specialty": "ENT", "specialties": ["urology", "ent"]}, ("ENT", "UROLOGY")),
+        ({"specialties": ["alchemy", "OBGYN", 7]}, ("OBGYN",)),
+        ({"specialty": "alchemy"}, None),
+        ({"specialty": {"code": "ENT"}}, None),
+    ],
+)
+def test_specialties_are_canonical_codes(
+    given: dict[str, Any], specialties: tuple[str, ...] | None
+) -> None:
+    assert caller(ISSUER, claims(**given)).variables.get("specialty") == specialties
+
+
+@pytest.mark.parametrize(
+    ("given", "scopes"),
+    [
+        ({}, set()),
+        (
+            {"scope": "openid  patient/ImagingStudy.rs?modality=CT"},
+            {"openid", "patient/ImagingStudy.rs?modality=CT"},
+        ),
+        ({"scp": ["user/*.rs", "openid"]}, {"user/*.rs", "openid"}),
+        ({"scp": "user/*.rs", "scope": "openid"}, {"user/*.rs", "openid"}),
+        ({"scope": 'quo"te back\\slash ümlaut good'}, {"good"}),
+        ({"scope": 7, "scp": {"openid": True}}, set()),
+    ],
+)
+def test_scopes_are_kept_verbatim(given: dict[str, Any], scopes: set[str]) -> None:
+    assert caller(ISSUER, claims(**given)).scopes == scopes
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        ({}, None),
+        ({"name": "Ada 李", "preferred_username": "ada", "client_id": "app"}, "Ada 李"),
+        ({"preferred_username": "ada", "client_id": "app"}, "ada"),
+        ({"client_id": "app"}, "app"),
+        ({"name": ["Ada"], "client_id": "app"}, "app"),
+        ({"name": "forged\nline", "client_id": "app"}, "app"),
+        ({"name": "\ud800", "client_id": "app"}, "app"),
+        ({"name": "x" * 256}, None),
+        ({"name": ""}, None),
+    ],
+)
+def test_the_name_is_the_first_one_line_text(given: dict[str, Any], name: str | None) -> None:
+    assert caller(ISSUER, claims(**given)).name == name
+
+
+def test_the_subject_tells_the_same_sub_of_two_issuers_apart() -> None:
+    issuers = (ISSUER, issuer_of("https://other.example"))
+
+    assert [caller(issuer, claims()).subject for issuer in issuers] == [
+        "https://issuer.example#u1",
+        "https://other.example#u1",
+    ]
