@@ -4,10 +4,18 @@ from collections import Counter
 from datetime import timedelta
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, Field, HttpUrl, SecretStr, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    Field,
+    HttpUrl,
+    SecretStr,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 DEVELOPMENT_ISSUER = "urn:radiograph:development"
@@ -46,6 +54,14 @@ def loopback(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def _seconds(value: object) -> object:
+    return float(value) if isinstance(value, str) and value.replace(".", "", 1).isdigit() else value
+
+
+Duration = Annotated[timedelta, BeforeValidator(_seconds)]
+"""Seconds (`30`), or an ISO 8601 duration (`PT30S`)."""
 
 
 class Issuer(BaseModel):
@@ -120,7 +136,7 @@ class Settings(BaseSettings):
         "development", description="production refuses the embedded database and development tokens"
     )
     host: str = Field("127.0.0.1", description="address to serve on")
-    port: int = Field(8000, ge=1, le=65535)
+    port: int = Field(8000, ge=1, le=65535, description="TCP port to serve on")
     public_url: HttpUrl | None = Field(
         None, description="what clients call this server; absent: http://HOST:PORT"
     )
@@ -128,27 +144,32 @@ class Settings(BaseSettings):
     policy_dir: Path = Field(Path("policies"), description="model.conf rules.csv scopes.toml …")
 
     database_url: SecretStr | None = Field(None, description="mongodb://…; absent: embedded")
-    database_name: str = "radiograph"
+    database_name: str = Field("radiograph", description="database within DATABASE_URL")
     storage_url: str | None = Field(
         None, description="file:///path or s3://bucket/prefix; absent: DATA_DIR/objects"
     )
     storage_endpoint: str | None = Field(None, description="URL of an S3-compatible server")
-    storage_region: str = "us-east-1"
+    storage_region: str = Field("us-east-1", description="region of the bucket")
     storage_access_key: SecretStr | None = Field(None, description="absent: the AWS chain")
-    storage_secret_key: SecretStr | None = None
+    storage_secret_key: SecretStr | None = Field(None, description="belongs to the access key")
 
     issuers: tuple[Issuer, ...] = Field((), description="JSON list of trusted OIDC issuers")
     development_issuer: bool = Field(
         False, description="believe tokens of `python -m app token`; never in production"
     )
-    clock_skew: timedelta = Field(timedelta(seconds=60), ge=timedelta(0), le=timedelta(minutes=5))
-    keys_ttl: timedelta = Field(
+    clock_skew: Duration = Field(
+        timedelta(seconds=60),
+        ge=timedelta(0),
+        le=timedelta(minutes=5),
+        description="how far an issuer's clock may be off, in seconds",
+    )
+    keys_ttl: Duration = Field(
         timedelta(minutes=10),
         ge=timedelta(0),
         le=timedelta(days=1),
         description="an issuer's keys are read again after this",
     )
-    keys_cooldown: timedelta = Field(
+    keys_cooldown: Duration = Field(
         timedelta(seconds=10),
         ge=timedelta(0),
         le=timedelta(minutes=10),
@@ -173,8 +194,11 @@ class Settings(BaseSettings):
 
     max_upload_bytes: int = Field(4 * 2**30, gt=0, description="one DICOM object")
     max_request_bytes: int = Field(16 * 2**30, gt=0, description="one upload request")
-    request_timeout: timedelta = Field(
-        timedelta(seconds=30), ge=timedelta(seconds=1), le=timedelta(seconds=300)
+    request_timeout: Duration = Field(
+        timedelta(seconds=30),
+        ge=timedelta(seconds=1),
+        le=timedelta(seconds=300),
+        description="patience with the database and the storage, in seconds",
     )
     render_workers: int = Field(2, ge=1, le=64, description="frames decoded at the same time")
 

@@ -10,8 +10,8 @@ from fhir.elements import REPEATS
 from fhir.errors import AccessDenied
 from fhir.search import EVERYTHING, Filter, all_of, any_of, criteria, negated
 from policies.caller import Caller
-from policies.grants import Decision, Grant, Policy
-from policies.scopes import ANY
+from policies.grants import NEVER, Decision, Grant, Policy
+from policies.scopes import ANY, ROWS
 
 Action = Literal["read", "create", "update", "delete"]
 Outcome = Literal["allowed", "refused", "failed"]
@@ -60,12 +60,27 @@ class Access:
             self._grant = self.policy.grant(self.caller.roles)
         return self._grant
 
-    def decisions(self, coordinate: str, action: Action = "read") -> tuple[Decision, ...]:
-        """Give what has to hold for an element: its own decision and that of what it repeats."""
-        own = self.grant.decision(coordinate, action)
-        if coordinate in REPEATS:
-            return (own, self.grant.decision(REPEATS[coordinate], action))
-        return (own,)
+    def decisions(
+        self, coordinate: str, action: Action = "read", on: str | None = None
+    ) -> tuple[Decision, ...]:
+        """Give what has to hold for an element: its own decision and that of what it repeats.
+
+        Args:
+            coordinate: The element.
+            action: What is to be done.
+            on: Type of the rows at hand, where it is not the element's own.
+        """
+        rows = on or coordinate.partition(".")[0]
+        named = (coordinate, REPEATS[coordinate]) if coordinate in REPEATS else (coordinate,)
+        return tuple(self._on(rows, one, self.grant.decision(one, action)) for one in named)
+
+    def _on(self, rows: str, coordinate: str, decided: Decision) -> Decision:
+        resource = coordinate.partition(".")[0]
+        if ROWS.get(resource, resource) == ROWS.get(rows, rows):
+            return decided
+        # a scope that says nothing about these rows cannot be seen to hold: its denial does
+        blind = any(not self.policy.scopes[scope].reaches(rows) for scope in decided.deny)
+        return NEVER if blind else decided
 
     def allows(self, coordinate: str, action: Action = "read") -> bool:
         """Say whether the action is open on some rows at least."""
@@ -83,11 +98,18 @@ class Access:
     def refuse(self, action: str, resource: str, coordinates: Iterable[str]) -> NoReturn:
         """Record a refusal and raise it.
 
+        Args:
+            action: What was tried; "search by" where it was about what the search looks at.
+            resource: Type.
+            coordinates: What is closed.
+
         Raises:
             AccessDenied: Always.
         """
         named = frozenset(coordinates)
-        self.note(Entry(action, resource, "refused", refused=tuple(sorted(named))))
+        self.note(
+            Entry(action.removesuffix(" by"), resource, "refused", refused=tuple(sorted(named)))
+        )
         listed = ", ".join(sorted(named))
         raise AccessDenied(
             f"Your roles do not give the right to {action} {listed}. "
@@ -107,6 +129,11 @@ class Access:
     def _any(self, scopes: Iterable[str], resource: str) -> Filter:
         return any_of(self._rows_of(scope, resource) for scope in sorted(scopes))
 
+    def looked_at(self, resource: str) -> frozenset[str]:
+        """List the search parameters that scopes look at, to be read along with each row."""
+        texts = (scope.texts.get(resource, "") for scope in self.policy.scopes.values())
+        return frozenset(name.partition(":")[0] for text in texts for name, _ in _pairs(text))
+
     def held(self, scopes: Iterable[str], resource: str) -> dict[str, Filter]:
         """Give the filter that says whether a scope holds on a row, for each scope."""
         return {scope: self._rows_of(scope, resource) for scope in scopes}
@@ -121,4 +148,9 @@ class Access:
         if scope == ANY:
             return EVERYTHING
         texts = self.policy.scopes[scope].searches(resource, self.caller.variables)
-        return any_of(criteria(resource, parse_qsl(text)).tree for text in texts)
+        return any_of(criteria(resource, _pairs(text)).tree for text in texts)
+
+
+def _pairs(text: str) -> list[tuple[str, str]]:
+    # a criterion without value is an error, never one criterion less
+    return parse_qsl(text, keep_blank_values=True)

@@ -8,6 +8,8 @@ from fhir.parameters import PARAMETERS, Parameter
 Json = Any
 TYPES = ("Patient", "ImagingStudy", "Endpoint")
 RELEASED = "2026-11-24"
+_SECURITY = "http://terminology.hl7.org/CodeSystem/restful-security-service"
+_DEFINITIONS = "http://hl7.org/fhir/SearchParameter"
 
 
 def capability_statement(base_url: str, version: str) -> dict[str, Json]:
@@ -29,6 +31,7 @@ def capability_statement(base_url: str, version: str) -> dict[str, Json]:
                 "elements; refused elements are marked as masked and SUBSETTED.",
                 "security": {
                     "cors": False,
+                    "service": [{"coding": [{"system": _SECURITY, "code": "OAuth"}]}],
                     "description": "Bearer tokens (JWT) of the configured OpenID issuers.",
                 },
                 "resource": [_resource(name) for name in TYPES],
@@ -42,6 +45,7 @@ def _resource(name: str) -> dict[str, Json]:
         "type": name,
         "interaction": [{"code": "read"}, {"code": "search-type"}],
         "versioning": "versioned",
+        "conditionalRead": "full-support",
         "readHistory": False,
         "updateCreate": False,
         "searchInclude": [f"{name}:{include}" for include in INCLUDES.get(name, ())],
@@ -51,8 +55,10 @@ def _resource(name: str) -> dict[str, Json]:
 
 
 def _parameter(row: Parameter) -> dict[str, Json]:
+    definition = {"definition": f"{_DEFINITIONS}/{row.definition}"} if row.definition else {}
     return {
         "name": row.name,
+        **definition,
         "type": row.kind,
         "documentation": f"Looks at {', '.join(row.paths)}."
         + (" Takes any words, in any order." if row.words else "")

@@ -6,12 +6,14 @@ from datetime import UTC, datetime, timedelta, timezone, tzinfo
 
 from fhir.errors import Invalid
 
+# R4 datatypes.html: 60 seconds are a leap second, 24:00 is no time, offsets end at 14:00.
 _DATE_TIME = re.compile(
     r"(?P<year>\d{4})(?:-(?P<month>\d\d)(?:-(?P<day>\d\d)"
-    r"(?:T(?P<hour>\d\d):(?P<minute>\d\d)(?::(?P<second>\d\d)(?:\.(?P<fraction>\d{1,9}))?)?"
-    r"(?P<zone>Z|[+-]\d\d:\d\d)?)?)?)?"
+    r"(?:T(?P<hour>\d\d):(?P<minute>\d\d)(?::(?P<second>[0-5]\d|60)(?:\.(?P<fraction>\d{1,9}))?)?"
+    r"(?P<zone>Z|[+-](?:(?:0\d|1[0-3]):[0-5]\d|14:00))?)?)?)?",
+    re.ASCII,
 )
-_LAST = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
+_LAST = datetime(9999, 12, 31, 23, 59, 59, 999000, tzinfo=UTC)
 
 
 def interval(text: str, zone: tzinfo = UTC) -> tuple[datetime, datetime]:
@@ -44,7 +46,7 @@ def interval(text: str, zone: tzinfo = UTC) -> tuple[datetime, datetime]:
             tzinfo=_zone(part["zone"], zone),
         ).astimezone(UTC)
         length = _length(part)
-        end = start + length if start < _LAST - length else _LAST
+        end = start + length if start <= _LAST - length else _LAST
     except (ValueError, OverflowError) as error:
         raise Invalid("not a date: this day or time does not exist") from error
     return start, end

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from fhir.access import MAX_IDS, Access, Entry
+from fhir.access import MAX_IDS, Access, Action, Entry
 from fhir.elements import COORDINATES, REPEATS
 from fhir.errors import NotFound
 from fhir.redaction import outermost, projection, without
@@ -22,6 +22,7 @@ from fhir.search import (
 from policies.grants import Decision
 
 Json = Any
+_JOIN = frozenset({"ImagingStudy.series.uid"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,7 @@ class Page:
     Attributes:
         first: At most so many.
         after: Position of the last row of the page before.
+        skip: So many rows are left out before the page begins.
         counted: Whether the total is wanted too; it costs a query.
     """
 
@@ -73,6 +75,7 @@ class Page:
     after: Position | None = None
     sort: tuple[Sort, ...] = ()
     counted: bool = False
+    skip: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +101,16 @@ class Plan:
     def readable(self) -> frozenset[str]:
         """Coordinates that are open on some rows at least."""
         return self.granted.union(*self.conditional.values())
+
+    @property
+    def has_series(self) -> bool:
+        """Whether anything of the series of a study is given out."""
+        return any(one.startswith("ImagingStudy.series") for one in self.readable)
+
+    @property
+    def unasked(self) -> frozenset[str]:
+        """Coordinates that are read all the same, and taken out of every row."""
+        return _JOIN - self.readable if self.has_series else frozenset()
 
     @property
     def scopes(self) -> frozenset[str]:
@@ -175,6 +188,7 @@ class GuardedRepository:
             sort=page.sort,
             limit=page.first + 1,
             after=page.after,
+            skip=page.skip,
         )
         total = await self.repository.count(search.resource, tree) if page.counted else None
         rows = self._rows(records[: page.first], plan)
@@ -221,6 +235,36 @@ class GuardedRepository:
         self._note("search", plan, rows, total, f"{by}={','.join(values)}")
         return found
 
+    async def permitted(self, resource: str, identifier: str, action: Action) -> Record:
+        """Give the row that something is to be done to, if the caller may do it to this one.
+
+        Who does it notes it in `access` once it is done.
+
+        Args:
+            resource: Type.
+            identifier: Its id.
+            action: What is to be done to the whole of it: the policy asks for it on the id.
+
+        Raises:
+            AccessDenied: The action is closed to the caller, here or on every row.
+            NotFound: Nothing has this id, or nothing the caller may know of.
+        """
+        coordinate = f"{resource}.id"
+        self.access.require(coordinate, action)
+        opened = self.access.rows(self.access.grant.decision(coordinate, action), resource)
+        plan = self.plan(resource, frozenset({coordinate}))
+        tree = self._narrowed(action, Search(resource, Has("_id", identifier)), plan)
+        needed = self.wanted(plan).index | parameters_of(opened)
+        records = await self.repository.find(
+            resource, tree, wanted=Wanted(frozenset({"id"}), needed), limit=1
+        )
+        if not records:
+            self.access.note(Entry(action, resource, "failed", ids=(identifier,), total=0))
+            raise NotFound(f"no {resource} of this id is open to you")
+        if not matches(opened, records[0].index):
+            self.access.refuse(action, resource, {coordinate})
+        return records[0]
+
     def plan(self, resource: str, elements: frozenset[str] | None) -> Plan:
         """Decide once which of the wanted elements are open."""
         key = (resource, elements)
@@ -231,22 +275,18 @@ class GuardedRepository:
     def _decide(self, resource: str, elements: frozenset[str] | None) -> Plan:
         anchor = self.access.grant.decision(f"{resource}.id", "read")
         if elements is None:
-            asked: frozenset[str] | set[str] = {
-                one for one in COORDINATES if one.startswith(f"{resource}.")
-            }
+            asked = frozenset(one for one in COORDINATES if one.startswith(f"{resource}."))
         else:
             # what repeats another element comes with its parent and has to be decided too
             asked = elements | {one for one in REPEATS if one.rpartition(".")[0] in elements}
-        if any(one.startswith("ImagingStudy.series.instance") for one in asked):
-            asked |= {"ImagingStudy.series.uid"}  # says to which series an instance goes
         granted: set[str] = set()
         refused: set[str] = set()
         conditional: dict[tuple[Decision, ...], frozenset[str]] = {}
         for coordinate in asked:
-            decisions = self.access.decisions(coordinate)
+            decisions = self.access.decisions(coordinate, on=resource)
             if any(one.never for one in decisions):
                 refused.add(coordinate)
-            elif all(one.always or one == anchor for one in decisions):
+            elif all(_wherever(anchor, one) for one in decisions):
                 granted.add(coordinate)
             else:
                 conditional[decisions] = conditional.get(decisions, frozenset()) | {coordinate}
@@ -254,11 +294,14 @@ class GuardedRepository:
 
     def wanted(self, plan: Plan) -> Wanted:
         """Say what the database has to give for a plan."""
-        trees = self.access.held(plan.scopes, plan.scoped_by).values()
-        needed = frozenset().union(*(parameters_of(tree) for tree in trees))
+        # whatever a scope may look at: other elements of the same row may be asked about later
+        needed = self.access.looked_at(plan.scoped_by)
         if plan.resource == "ImagingStudy":
             needed |= {"patient"}
-        return Wanted(projection(plan.resource, plan.readable), needed)
+        paths = projection(plan.resource, plan.readable)
+        if plan.has_series and "series" not in paths:
+            paths |= {"series.uid"}  # says to which series an instance goes
+        return Wanted(paths, needed)
 
     def narrowed(self, search: Search, decision: Decision) -> Filter:
         """Narrow a search to the rows on which a decision lets the caller through."""
@@ -276,19 +319,27 @@ class GuardedRepository:
             for decision in self.access.decisions(coordinate):
                 if decision.never:
                     closed.add(coordinate)
-                elif decision != plan.anchor:
+                elif not _wherever(plan.anchor, decision):
                     parts.append(self.access.rows(decision, plan.resource))
         for one in sort:
-            for coordinate in coordinates_of(
-                plan.resource, parameter(plan.resource, one.parameter)
-            ):
-                for decision in self.access.decisions(coordinate):
-                    if not decision.always and decision != plan.anchor:
-                        closed.add(coordinate)
+            closed |= self.closed_to_sort(plan.resource, one.parameter)
         if closed:
             self.refused |= closed
             self.access.refuse(f"{action} by", plan.resource, closed)
         return all_of(parts)
+
+    def closed_to_sort(self, resource: str, name: str) -> frozenset[str]:
+        """List the elements that keep the caller from sorting by a parameter; none if they may.
+
+        An order tells something of each row, so it needs the right on every row that is seen.
+        """
+        anchor = self.access.grant.decision(f"{resource}.id", "read")
+        return frozenset(
+            coordinate
+            for coordinate in coordinates_of(resource, parameter(resource, name))
+            for decision in self.access.decisions(coordinate)
+            if not _wherever(anchor, decision)
+        )
 
     def _rows(self, records: Iterable[Record], plan: Plan) -> list[Row]:
         self.refused |= plan.refused
@@ -298,7 +349,7 @@ class GuardedRepository:
             if plan.conditional:
                 refused = outermost(refused | self.closed_on(record, plan))
                 self.refused |= refused
-            rows.append(Row(record, without(record.resource, refused), refused))
+            rows.append(Row(record, without(record.resource, refused | plan.unasked), refused))
         return rows
 
     def closed_on(self, record: Record, plan: Plan) -> frozenset[str]:
@@ -328,6 +379,11 @@ class GuardedRepository:
                 refused=tuple(sorted(refused)),
             )
         )
+
+
+def _wherever(anchor: Decision, decision: Decision) -> bool:
+    """Say whether an element is open on every row that is there for the caller."""
+    return decision & anchor == anchor
 
 
 def patients_of(records: Iterable[Record]) -> tuple[str, ...]:

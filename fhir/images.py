@@ -25,15 +25,23 @@ FILE_ELEMENTS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """One instance of a study, as FHIR element and as Image, each without what is refused."""
+    """One instance of a study, as FHIR element and as Image, each without what is refused.
+
+    Attributes:
+        granted: Coordinates that were asked for and are open on the study.
+    """
 
     series: str
     element: dict[str, Json]
     image: dict[str, Json]
+    granted: frozenset[str]
 
 
 async def instances(
-    guarded: GuardedRepository, studies: Sequence[Row], elements: frozenset[str]
+    guarded: GuardedRepository,
+    studies: Sequence[Row],
+    elements: frozenset[str],
+    limit: int | None = None,
 ) -> dict[str, list[Instance]]:
     """List the instances of studies that were given out, by series, number and UID; by study.
 
@@ -41,6 +49,7 @@ async def instances(
         guarded: The repository that gave the rows.
         studies: ImagingStudy rows.
         elements: Coordinates below `ImagingStudy.series.instance`, and of `Image`.
+        limit: At most so many in all are read.
     """
     plan = guarded.plan("ImagingStudy", elements | {_INSTANCE})
     open_to = {study.id: _open(guarded, study.record, plan) for study in studies}
@@ -51,7 +60,7 @@ async def instances(
     if not readable:
         return {}
     stored = await guarded.repository.images_of(
-        [study for study, granted in open_to.items() if granted], _image_paths(readable)
+        [study for study, granted in open_to.items() if granted], _image_paths(readable), limit
     )
     return {
         study: [_instance(image, open_to[study]) for image in images]
@@ -76,7 +85,11 @@ async def search_images(
     plan = guarded.plan("Image", elements)
     if plan.anchor.never:
         guarded.access.refuse("search", "Image", {"Image.id"})
-    tree = all_of((search.tree, await _within_studies(guarded, search.tree, plan)))
+    secret = {one for one in search.coordinates if not guarded.access.allows(one)}
+    if secret:
+        guarded.refused |= secret
+        guarded.access.refuse("search by", "Image", secret)
+    tree = all_of((search.tree, await _within_studies(guarded, search, plan)))
     records = await guarded.repository.find(
         "Image",
         tree,
@@ -90,7 +103,7 @@ async def search_images(
     rows = []
     for record in records[: page.first]:
         study = studies.get(record.resource["study"])
-        closed = guarded.closed_on(study, plan) if study else frozenset()
+        closed = guarded.closed_on(study, plan) if study else plan.readable - plan.granted
         refused = outermost(plan.refused | closed)
         guarded.refused |= refused
         rows.append(Row(record, without(record.resource, refused), refused))
@@ -125,7 +138,7 @@ async def stored_image(
         NotFound: There is no such instance, or none the caller may know of.
     """
     guarded.access.require(coordinate, "read")
-    needed = FILE_ELEMENTS if coordinate == "Image.file" else frozenset({coordinate})
+    needed = FILE_ELEMENTS if coordinate == "Image.file" else frozenset({"Image.id", coordinate})
     plan = guarded.plan("ImagingStudy", needed)
     stored = await guarded.repository.stored_image(identifier)
     record = None
@@ -158,15 +171,20 @@ async def stored_image(
     return stored
 
 
-async def _within_studies(guarded: GuardedRepository, tree: Filter, plan: Plan) -> Filter:
+async def _within_studies(guarded: GuardedRepository, search: Search, plan: Plan) -> Filter:
     """Narrow images to the studies that are open: all of them, or those by name."""
+    looked_at = {one for name in search.coordinates for one in guarded.access.decisions(name)}
     narrow = all_of(
         guarded.access.rows(decision, "ImagingStudy")
-        for decision in (plan.anchor, guarded.access.grant.decision("ImagingStudy.id", "read"))
+        for decision in (
+            plan.anchor,
+            guarded.access.grant.decision("ImagingStudy.id", "read"),
+            *looked_at,
+        )
     )
     if narrow == EVERYTHING:
         return EVERYTHING
-    parts = tree.parts if isinstance(tree, AllOf) else (tree,)
+    parts = search.tree.parts if isinstance(search.tree, AllOf) else (search.tree,)
     named = [
         Has("_id", part.value)
         for part in parts
@@ -202,7 +220,8 @@ def _open(guarded: GuardedRepository, record: Record, plan: Plan) -> frozenset[s
 
 def _image_paths(coordinates: Iterable[str]) -> frozenset[str]:
     """Name the stored Image elements behind coordinates; an instance's uid is the image's id."""
-    names = {one.removeprefix(f"{_INSTANCE}.").removeprefix("Image.") for one in coordinates}
+    within = (one for one in coordinates if one != _INSTANCE)
+    names = {one.removeprefix(f"{_INSTANCE}.").removeprefix("Image.") for one in within}
     return frozenset("id" if name == "uid" else name for name in names)
 
 
@@ -213,7 +232,7 @@ def _instance(image: dict[str, Json], granted: frozenset[str]) -> Instance:
         if source in image and f"{_INSTANCE}.{name}" in granted
     }
     kept = {name: value for name, value in image.items() if f"Image.{name}" in granted}
-    return Instance(image["series"], element, kept)
+    return Instance(image["series"], element, kept, granted)
 
 
 _ELEMENTS_OF_INSTANCE = {"uid": "id", "sopClass": "sopClass", "number": "number", "title": "title"}

@@ -27,10 +27,11 @@ class Parameter:
         name: As clients write it; also the key in the stored index.
         kind: How values compare (R4 search.html#ptypes).
         paths: FHIR element paths below the resource, any of which may match.
-        targets: Resource types that a reference may have; the first is meant where none is said.
+        targets: Resource types that a reference may have; others are not indexed.
+        system: What a token without system of its own is of: R4 binds the element to it.
         type_code: Only identifiers of this v2-0203 type.
-        definition: Canonical of the SearchParameter; ours where R4 has none.
-        sortable: Whether `_sort` takes it; sorting needs one value a resource.
+        definition: Last part of the canonical of R4's SearchParameter; None where R4 has none.
+        sortable: Whether `_sort` takes it; of several values the smallest counts.
         words: A string that matches anywhere and word by word instead of from its start.
     """
 
@@ -38,6 +39,7 @@ class Parameter:
     kind: Kind
     paths: tuple[str, ...]
     targets: tuple[str, ...] = ()
+    system: str | None = None
     type_code: str | None = None
     definition: str | None = None
     sortable: bool = False
@@ -45,10 +47,16 @@ class Parameter:
 
 
 _COMMON = (
-    Parameter("_id", "token", ("id",), sortable=True),
-    Parameter("_lastUpdated", "date", ("meta.lastUpdated",), sortable=True),
-    Parameter("_tag", "token", ("meta.tag",)),
-    Parameter("_security", "token", ("meta.security",)),
+    Parameter("_id", "token", ("id",), definition="Resource-id", sortable=True),
+    Parameter(
+        "_lastUpdated",
+        "date",
+        ("meta.lastUpdated",),
+        definition="Resource-lastUpdated",
+        sortable=True,
+    ),
+    Parameter("_tag", "token", ("meta.tag",), definition="Resource-tag"),
+    Parameter("_security", "token", ("meta.security",), definition="Resource-security"),
 )
 
 
@@ -59,25 +67,74 @@ def _table(*rows: Parameter) -> Mapping[str, Parameter]:
 PARAMETERS: Mapping[str, Mapping[str, Parameter]] = MappingProxyType(
     {
         "Patient": _table(
-            Parameter("identifier", "token", ("identifier",)),
-            Parameter("name", "string", ("name",)),
-            Parameter("family", "string", ("name.family",)),
-            Parameter("given", "string", ("name.given",)),
-            Parameter("birthdate", "date", ("birthDate",), sortable=True),
-            Parameter("gender", "token", ("gender",)),
+            Parameter("identifier", "token", ("identifier",), definition="Patient-identifier"),
+            Parameter("name", "string", ("name",), definition="Patient-name"),
+            Parameter("family", "string", ("name.family",), definition="individual-family"),
+            Parameter("given", "string", ("name.given",), definition="individual-given"),
+            Parameter(
+                "birthdate",
+                "date",
+                ("birthDate",),
+                definition="individual-birthdate",
+                sortable=True,
+            ),
+            Parameter(
+                "gender",
+                "token",
+                ("gender",),
+                system="http://hl7.org/fhir/administrative-gender",
+                definition="individual-gender",
+            ),
         ),
         "ImagingStudy": _table(
-            Parameter("identifier", "token", ("identifier",)),
+            Parameter("identifier", "token", ("identifier",), definition="clinical-identifier"),
             Parameter("accession", "token", ("identifier",), type_code="ACSN"),
-            Parameter("patient", "reference", ("subject",), ("Patient",), sortable=True),
-            Parameter("subject", "reference", ("subject",), ("Patient", "Device", "Group")),
-            Parameter("status", "token", ("status",), sortable=True),
-            Parameter("modality", "token", ("series.modality",)),
-            Parameter("bodysite", "token", ("series.bodySite",)),
-            Parameter("started", "date", ("started",), sortable=True),
-            Parameter("series", "token", ("series.uid",)),
-            Parameter("endpoint", "reference", ("endpoint", "series.endpoint"), ("Endpoint",)),
+            Parameter(
+                "patient",
+                "reference",
+                ("subject",),
+                ("Patient",),
+                definition="clinical-patient",
+                sortable=True,
+            ),
+            Parameter(
+                "subject",
+                "reference",
+                ("subject",),
+                ("Patient", "Device", "Group"),
+                definition="ImagingStudy-subject",
+            ),
+            Parameter(
+                "status",
+                "token",
+                ("status",),
+                system="http://hl7.org/fhir/imagingstudy-status",
+                definition="ImagingStudy-status",
+                sortable=True,
+            ),
+            Parameter(
+                "modality",
+                "token",
+                ("series.modality",),
+                definition="ImagingStudy-modality",
+                sortable=True,
+            ),
+            Parameter(
+                "bodysite", "token", ("series.bodySite",), definition="ImagingStudy-bodysite"
+            ),
+            Parameter(
+                "started", "date", ("started",), definition="ImagingStudy-started", sortable=True
+            ),
+            Parameter("series", "token", ("series.uid",), definition="ImagingStudy-series"),
+            Parameter(
+                "endpoint",
+                "reference",
+                ("endpoint", "series.endpoint"),
+                ("Endpoint",),
+                definition="ImagingStudy-endpoint",
+            ),
             Parameter("description", "string", ("description",), words=True),
+            Parameter("patient-name", "string", ("subject.display",), sortable=True),
         ),
         "Image": MappingProxyType(
             {
@@ -88,28 +145,87 @@ PARAMETERS: Mapping[str, Mapping[str, Parameter]] = MappingProxyType(
             }
         ),
         "Endpoint": _table(
-            Parameter("identifier", "token", ("identifier",)),
-            Parameter("status", "token", ("status",)),
-            Parameter("connection-type", "token", ("connectionType",)),
-            Parameter("name", "string", ("name",)),
+            Parameter("identifier", "token", ("identifier",), definition="Endpoint-identifier"),
+            Parameter(
+                "status",
+                "token",
+                ("status",),
+                system="http://hl7.org/fhir/endpoint-status",
+                definition="Endpoint-status",
+            ),
+            Parameter(
+                "connection-type",
+                "token",
+                ("connectionType",),
+                definition="Endpoint-connection-type",
+            ),
+            Parameter("name", "string", ("name",), definition="Endpoint-name"),
+        ),
+        "AuditEvent": MappingProxyType(
+            {
+                "_id": Parameter("_id", "token", ("id",), sortable=True),
+                "date": Parameter("date", "date", ("recorded",), sortable=True),
+                "action": Parameter("action", "token", ("action",)),
+                "outcome": Parameter("outcome", "token", ("outcome",)),
+                "agent": Parameter("agent", "token", ("agent",)),
+                "patient": Parameter("patient", "reference", ("entity",), ("Patient",)),
+            }
         ),
     }
 )
 
 
+# Letters that have no decomposition and yet are typed without their stroke, tail or ligature;
+# Arabic ones that are written in two ways.
+_PLAIN = str.maketrans(
+    {
+        "ı": "i",
+        "ø": "o",
+        "ł": "l",
+        "đ": "d",
+        "ð": "d",
+        "ħ": "h",
+        "þ": "th",
+        "æ": "ae",
+        "œ": "oe",
+        "\u0640": "",  # tatweel
+        "\u0649": "\u064a",  # alef maksura as yeh
+        "\u06cc": "\u064a",  # Farsi yeh as yeh
+        "\u06a9": "\u0643",  # keheh as kaf
+        "\u0629": "\u0647",  # teh marbuta as heh
+    }
+)
+
+
 def fold(text: str) -> str:
-    """Normalise text for comparison: no accents, no case, single spaces, any width or script."""
-    plain = unicodedata.normalize("NFKD", text.casefold())
-    kept = "".join(one for one in plain if not unicodedata.combining(one))
-    return " ".join(re.split(r"[\W_]+", kept)).strip()
+    """Normalise text for comparison: no accents, case, punctuation or width; single spaces.
+
+    Marks that make another letter stay: vowel signs of Indic scripts, voicing of kana. The result
+    holds letters, digits, such marks and single spaces; folding it again changes nothing.
+    """
+    plain = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
+    kept = "".join(one for one in plain if not _is_accent(one)).translate(_PLAIN)
+    letters = unicodedata.normalize("NFKC", kept)
+    return " ".join("".join(one if _is_letter(one) else " " for one in letters).split())
+
+
+def _is_accent(letter: str) -> bool:
+    # Combining classes of UAX #44: 1 overlays, 10-36 Hebrew and Arabic vowel points, from 200 on
+    # accents; between them those that make another letter (nukta, voicing, virama, Thai vowels).
+    place = unicodedata.combining(letter)
+    return place == 1 or 10 <= place <= 36 or place >= 200 or unicodedata.category(letter) == "Cf"  # noqa: PLR2004 -- named above
+
+
+def _is_letter(letter: str) -> bool:
+    return letter.isalnum() or unicodedata.category(letter).startswith("M")
 
 
 def index(resource: Mapping[str, Json]) -> dict[str, list[Json]]:
     """Derive what a resource is searched by: parameter name to the values it matches.
 
-    Tokens become every spelling that may ask for them (`code`, `system|code`, `|code`, `system|`),
-    references `Type/id`, dates `{low, high}` in UTC with `high` excluded, strings folded text.
-    Parameters without a value are left out.
+    Tokens become every text that may ask for them (see `spellings`), references `Type/id`, dates
+    `{low, high}` in UTC with `high` excluded, strings folded text. Parameters without a value are
+    left out.
     """
     found = {
         row.name: list(_values(row, resource))
@@ -123,14 +239,16 @@ def sort_keys(resource: Mapping[str, Json]) -> dict[str, Json]:
     keys: dict[str, Json] = {}
     for row in PARAMETERS[resource["resourceType"]].values():
         if row.sortable and row.name != "_id":
-            values = list(_values(row, resource))
+            values = _values(row, resource)
             if row.kind == "date":
-                keys[row.name] = values[0]["low"] if values else ABSENT_DATE
+                keys[row.name] = min((value["low"] for value in values), default=ABSENT_DATE)
             else:
-                keys[row.name] = values[0] if values else ""
+                least = min((one for one in values if "|" not in one), default="")
+                keys[row.name] = least[:_SORTED_BY]
     return keys
 
 
+_SORTED_BY = 200  # characters; cursors carry them
 ABSENT_DATE = datetime.fromisoformat("0001-01-01T00:00:00+00:00")
 
 
@@ -157,8 +275,13 @@ def _walk(value: Json, path: list[str]) -> Iterator[Json]:
 
 
 def _tokens(row: Parameter, element: Json) -> Iterator[str]:
-    if isinstance(element, str | bool):
-        yield str(element).lower() if isinstance(element, bool) else element
+    if isinstance(element, str):
+        yield spelled(element)
+        if row.system:
+            yield spelled(row.system, element)
+            yield spelled(row.system, "")
+    elif isinstance(element, bool):
+        yield str(element).lower()
     elif "coding" in element or "text" in element:
         for coding in element.get("coding", ()):
             yield from spellings(coding.get("system"), coding.get("code"))
@@ -176,15 +299,24 @@ def _type_codes(identifier: Mapping[str, Json]) -> set[str]:
 def spellings(system: str | None, code: str | None) -> Iterator[str]:
     """List what a token search may say to mean this system and code."""
     if code:
-        yield code
-        yield f"{system}|{code}" if system else f"|{code}"
+        yield spelled(code)
+        yield spelled(system or "", code)
     if system:
-        yield f"{system}|"
+        yield spelled(system, "")
 
 
-def _references(_row: Parameter, element: Json) -> Iterator[str]:
-    if "reference" in element:
-        yield element["reference"]
+def spelled(*parts: str) -> str:
+    """Write a code, or a system and a code ("" for none and for any), as one value to compare.
+
+    What separates the two is marked within them, so that no code can pass for a system and a code.
+    """
+    return "|".join(re.sub(r"([|\\])", r"\\\1", part) for part in parts)
+
+
+def _references(row: Parameter, element: Json) -> Iterator[str]:
+    reference = element.get("reference", "")
+    if reference.partition("/")[0] in row.targets:
+        yield reference
 
 
 def _dates(_row: Parameter, element: Json) -> Iterator[dict[str, datetime]]:

@@ -83,8 +83,12 @@ class Repository(Protocol):
         sort: Sequence[Sort] = (),
         limit: int,
         after: Position | None = None,
+        skip: int = 0,
     ) -> list[Record]:
-        """List records in a stable order (`sort`, then id), beginning after a position."""
+        """List records in a stable order (`sort`, then id), beginning after a position.
+
+        `skip` leaves out so many more; its cost grows with it, that of a position does not.
+        """
         ...
 
     async def find_each(
@@ -106,11 +110,11 @@ class Repository(Protocol):
         ...
 
     async def images_of(
-        self, studies: Sequence[str], elements: frozenset[str]
+        self, studies: Sequence[str], elements: frozenset[str], limit: int | None = None
     ) -> dict[str, list[dict[str, Json]]]:
         """List the Image records of studies by series, number and id; by study.
 
-        Each has `series` and `id` besides the elements.
+        Each has `series` and `id` besides the elements. There are at most `limit` in all.
         """
         ...
 

@@ -13,11 +13,12 @@ from typing import Any, Literal
 from fhir.dates import interval
 from fhir.elements import covering
 from fhir.errors import Invalid, NotSupported
-from fhir.parameters import PARAMETERS, Parameter, fold
+from fhir.parameters import PARAMETERS, Parameter, fold, spelled
 
 Index = Mapping[str, Sequence[Any]]
 Prefix = Literal["eq", "ne", "gt", "lt", "ge", "le", "sa", "eb"]
 _PREFIXES: tuple[Prefix, ...] = ("eq", "ne", "gt", "lt", "ge", "le", "sa", "eb")
+_MAX_CRITERIA = 100
 _MAX_VALUES = 200
 _MAX_LENGTH = 4096
 
@@ -214,6 +215,8 @@ def criteria(
     parts: list[Filter] = []
     coordinates: set[str] = set()
     for name, value in pairs:
+        if len(parts) == _MAX_CRITERIA:
+            raise Invalid(f"more than {_MAX_CRITERIA} criteria")
         row, modifier = _parameter(resource, name)
         parts.append(_criterion(row, modifier, value, base_url, zone))
         coordinates |= coordinates_of(resource, row)
@@ -241,6 +244,8 @@ def parameter(resource: str, name: str) -> Parameter:
 
 def _parameter(resource: str, name: str) -> tuple[Parameter, str]:
     bare, _, modifier = name.partition(":")
+    if "." in name:
+        raise NotSupported(f"{resource}: chained parameters do not work here")
     return parameter(resource, bare), modifier
 
 
@@ -251,6 +256,8 @@ def _criterion(row: Parameter, modifier: str, value: str, base_url: str, zone: t
         if value not in {"true", "false"}:
             raise Invalid(f"{row.name}:missing takes true or false")
         return negated(Present(row.name)) if value == "true" else Present(row.name)
+    if value != value.encode(errors="ignore").decode():
+        raise Invalid(f"{row.name}: not Unicode text")  # half a surrogate pair
     options = split(value, ",")
     if len(options) > _MAX_VALUES:
         raise Invalid(f"{row.name}: more than {_MAX_VALUES} values")
@@ -296,31 +303,35 @@ def escape(text: str) -> str:
 
 def _token(row: Parameter, option: str) -> str:
     pieces = [unescape(piece) for piece in split(option, "|")]
-    if len(pieces) > 2:  # noqa: PLR2004 -- system and code
+    if len(pieces) > 2 or not any(pieces):  # noqa: PLR2004 -- system and code
         raise Invalid(f"{row.name}: write code, system|code, |code or system|")
-    return "|".join(pieces)
+    return spelled(*pieces)
 
 
-_REFERENCE = re.compile(r"(?P<type>[A-Z][A-Za-z]*)/(?P<id>[A-Za-z0-9.-]{1,64})")
+_ID = r"[A-Za-z0-9.-]{1,64}"
 
 
 def _reference(row: Parameter, modifier: str, option: str, base_url: str) -> list[str]:
     text = unescape(option)
-    if base_url and text.startswith(f"{base_url}/"):
-        text = text[len(base_url) + 1 :]
-    if re.fullmatch(r"[A-Za-z0-9.-]{1,64}", text):
-        return [f"{target}/{text}" for target in ([modifier] if modifier else row.targets)]
+    if base_url:
+        text = text.removeprefix(f"{base_url}/")
+    targets = [modifier] if modifier else row.targets
+    if re.fullmatch(_ID, text):
+        return [f"{target}/{text}" for target in targets]
     if "://" in text or text.startswith("urn:"):
         return [text]
-    if not _REFERENCE.fullmatch(text):
+    if not re.fullmatch(rf"[A-Z][A-Za-z]*/{_ID}", text):
         raise Invalid(f"{row.name}: write an id, Type/id or an absolute URL")
+    if text.partition("/")[0] not in targets:
+        raise Invalid(f"{row.name}: refers to {' or '.join(targets)} only")
     return [text]
 
 
 def _date(row: Parameter, option: str, zone: tzinfo) -> Filter:
-    text = unescape(option)
-    prefix = next((one for one in _PREFIXES if text.startswith(one)), None)
-    low, high = interval(text[2:] if prefix else text, zone)
+    prefix = next((one for one in _PREFIXES if option.startswith(one)), None)
+    if prefix is None and option[:1].isalpha():
+        raise NotSupported(f"{row.name}: a date begins with a year, or {', '.join(_PREFIXES)}")
+    low, high = interval(option[2:] if prefix else option, zone)
     return During(row.name, prefix or "eq", low, high)
 
 

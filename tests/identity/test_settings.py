@@ -96,3 +96,9 @@ def test_a_secret_of_32_bytes_will_do_and_is_not_shown() -> None:
     issuer = issuer_of("central", secret=SHORT + "3")
 
     assert "thirty" not in repr(settings_of(issuer))
+
+
+@pytest.mark.parametrize("written", ["45", "45.0", "PT45S"])
+def test_a_duration_is_seconds_or_iso_8601(written: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RADIOGRAPH_REQUEST_TIMEOUT", written)
+    assert Settings().request_timeout.total_seconds() == 45

@@ -1,0 +1,149 @@
+"""Everything that the doors stand on, opened once for a process and closed with it."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import parse_qsl
+from zoneinfo import ZoneInfo
+
+from app.audit import Audit
+from app.embedded.mongod import EmbeddedDatabase
+from app.identity.tokens import Identity
+from app.imaging.ingest import ENDPOINT_ID, Ingest
+from app.imaging.pictures import Pictures
+from app.settings import Settings
+from app.store.database import Database, open_database, prepare
+from app.store.ledger import Ledger
+from app.store.objects import open_objects
+from app.store.ports import ObjectStore
+from app.store.records import MongoRepository
+from fhir.access import Access
+from fhir.elements import COORDINATES
+from fhir.errors import Invalid, ResourceError
+from fhir.from_dicom.endpoint import endpoint
+from fhir.from_dicom.site import Site
+from fhir.search import criteria
+from policies.book import Book
+from policies.caller import Caller
+from policies.scopes import VARIABLE
+
+
+@dataclass(frozen=True, slots=True)
+class Archive:
+    """The stores, the policy and the people's identities of one process."""
+
+    settings: Settings
+    database: Database
+    repository: MongoRepository
+    ledger: Ledger
+    objects: ObjectStore
+    ingest: Ingest
+    audit: Audit
+    identity: Identity
+    book: Book
+    pictures: Pictures
+
+    def access(self, caller: Caller) -> Access:
+        """Begin a request: it keeps the policy that is in force now."""
+        return Access(caller, self.book.current)
+
+
+@asynccontextmanager
+async def open_archive(settings: Settings) -> AsyncIterator[Archive]:
+    """Open everything that the settings name, and close it in the end.
+
+    Raises:
+        Unavailable: A store does not answer; the message says which and what to do.
+        PolicyError: The policy files cannot be used and there is no last good copy.
+        Invalid: A setting makes no sense.
+    """
+    async with AsyncExitStack() as stack:
+        database = await _database(settings, stack)
+        objects = await open_objects(settings)
+        stack.push_async_callback(objects.close)
+        identity = await Identity.open(settings)
+        stack.push_async_callback(identity.close)
+        ledger = Ledger(database)
+        ingest = Ingest(
+            objects, ledger, _site(settings), settings.release_on_ingest, settings.max_upload_bytes
+        )
+        stack.push_async_callback(ingest.close)
+        book = await asyncio.to_thread(open_book, settings, last_good_policy(settings))
+        watching = asyncio.create_task(book.watch())
+        stack.push_async_callback(_cancelled, watching)
+        address = f"{settings.base_url}/dicomweb"
+        await ledger.save_endpoint(endpoint(ENDPOINT_ID, address))
+        yield Archive(
+            settings,
+            database,
+            MongoRepository(database),
+            ledger,
+            objects,
+            ingest,
+            Audit(ledger),
+            identity,
+            book,
+            Pictures(objects, settings.render_workers),
+        )
+
+
+def last_good_policy(settings: Settings) -> Path:
+    """Say where the last policy that could be used is kept."""
+    return settings.data_dir / "last-good-policy.zip"
+
+
+def open_book(settings: Settings, last_good: Path | None) -> Book:
+    """Load the policy of `POLICY_DIR`; it checks itself against everything that can be served.
+
+    Args:
+        settings: Name the folder.
+        last_good: A copy to start from where the folder cannot be used; None: then it fails.
+
+    Raises:
+        PolicyError: The files cannot be used; every problem has its line.
+    """
+    return Book(settings.policy_dir, COORDINATES, scope_problem, last_good)
+
+
+def scope_problem(resource: str, text: str) -> str | None:
+    """Say what is wrong with a scope's search text, or None."""
+    try:
+        criteria(resource, parse_qsl(VARIABLE.sub("x", text), strict_parsing=True))
+    except ResourceError as error:
+        return error.message
+    except ValueError:
+        return "not a search: write parameter=value&parameter=value"
+    return None
+
+
+async def _database(settings: Settings, stack: AsyncExitStack) -> Database:
+    url = settings.database_url.get_secret_value() if settings.database_url else None
+    if url is None:
+        if settings.mode == "production":
+            raise Invalid(
+                "production needs RADIOGRAPH_DATABASE_URL; the embedded one is for trials"
+            )
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        url = (await stack.enter_async_context(EmbeddedDatabase(settings.data_dir))).url
+    database = open_database(url, settings.database_name, settings.request_timeout)
+    stack.callback(database.client.close)
+    await prepare(database)
+    return database
+
+
+def _site(settings: Settings) -> Site:
+    return Site(
+        time_zone=ZoneInfo(settings.time_zone) if settings.time_zone else None,
+        patient_id_system=settings.patient_id_system,
+        issuer_systems=settings.issuer_systems,
+        pad_times=settings.pad_times,
+    )
+
+
+async def _cancelled(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task

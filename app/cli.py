@@ -1,0 +1,303 @@
+"""The command line, `python -m app …`."""
+
+import argparse
+import asyncio
+import contextlib
+import socket
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+from pydantic import ValidationError
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from schema.build import sdl
+
+from app.archive import Archive, open_archive, open_book
+from app.demo import SAMPLES, a_patient, sample_sources, tokens
+from app.doctor import diagnose
+from app.identity.development import DevelopmentIssuer
+from app.identity.roles import ROLES
+from app.imaging.intake import Taken, take_in
+from app.imaging.sources import Source, sources
+from app.imaging.sweep import sweep
+from app.logs import configure_logging
+from app.main import create_app
+from app.settings import Settings
+from fhir.errors import Invalid, ResourceError
+from policies.errors import PolicyError
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; give its exit code: 0 done, 1 something was refused or wrong, 2 misused."""
+    parsed = _parser().parse_args(arguments)
+    try:
+        return int(parsed.run(parsed))
+    except ValidationError as error:
+        for problem in error.errors():
+            name = "_".join(str(part) for part in problem["loc"]).upper()
+            err.print(f"setting RADIOGRAPH_{name}: {problem['msg']}", markup=False)
+    except PolicyError as error:
+        err.print(f"the policy cannot be used:\n{error}", markup=False)
+    except ResourceError as error:
+        err.print(error.message, markup=False)
+    except KeyboardInterrupt:
+        return 130
+    return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m app", description="Radiograph")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(name: str, run: Callable[[Any], int], about: str) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=about, description=about)
+        added.set_defaults(run=run)
+        return added
+
+    demo = command("demo", _demo, "load sample studies, print a token per role, serve")
+    demo.add_argument("--port", type=int, help="default: 8000, or RADIOGRAPH_PORT")
+    serve = command("serve", _serve, "serve with the configured backends")
+    serve.add_argument("--port", type=int, help="default: 8000, or RADIOGRAPH_PORT")
+    ingest = command("ingest", _ingest, "take in DICOM files, folders and zip files")
+    ingest.add_argument("paths", nargs="+", type=Path, metavar="PATH")
+    ingest.add_argument("--quiet", action="store_true", help="tell only what was not stored")
+    token = command("token", _token, "print a development token")
+    token.add_argument("--role", required=True, metavar="ROLE", help=", ".join(ROLES))
+    token.add_argument("--patient", metavar="ID", help="id of the Patient resource the holder is")
+    token.add_argument("--specialty", metavar="S")
+    token.add_argument("--subject", metavar="U", help="who; default: the role's name")
+    token.add_argument("--minutes", type=int, default=60, metavar="N")
+    command("sweep", _sweep, "remove what interrupted uploads and deletions left over")
+    command("reindex", _reindex, "derive every study and patient again from the stored headers")
+    command("doctor", _doctor, "say what is reachable and what is wrong")
+    command("sdl", _sdl, "print the GraphQL schema")
+    policy = command("policy", lambda _: 2, "look after the policy files")
+    policies = policy.add_subparsers(required=True, metavar="COMMAND")
+    for name, about in (
+        ("check", "say whether the policy files can be used, and what is wrong with them"),
+        ("test", "run tests.toml against the policy files"),
+    ):
+        policies.add_parser(name, help=about, description=about).set_defaults(run=_policy_check)
+    return parser
+
+
+def _settings(**changes: Any) -> Settings:
+    given = {name: value for name, value in changes.items() if value is not None}
+    return Settings(**given)
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    settings = _settings(port=arguments.port, development_issuer=True)
+    _ensure_free(settings)
+    configure_logging(readable=True)
+    return asyncio.run(_run_demo(settings))
+
+
+async def _run_demo(settings: Settings) -> int:
+    async with open_archive(settings) as archive:
+        if not await archive.ledger.marked(SAMPLES):
+            out.print("Loading sample studies; the next time they are there already.")
+            counts = await _take(archive, list(sample_sources()), quiet=True)
+            await archive.ledger.mark(SAMPLES)
+            out.print(_summary(counts))
+        patient = await a_patient(archive)
+        _print_doors(settings, tokens(archive, patient), patient)
+        return await _run(settings, archive)
+
+
+def _print_doors(settings: Settings, signed: dict[str, str], patient: str | None) -> None:
+    url = settings.base_url
+    out.print("\n[bold]Radiograph[/bold]")
+    for about, path in (
+        ("start page", "/"),
+        ("GraphQL", "/graphql"),
+        ("FHIR R4", "/fhir/metadata"),
+        ("DICOMweb", "/dicomweb"),
+        ("REST and OpenAPI", "/docs"),
+        ("health", "/ready"),
+    ):
+        out.print(f"  {about:<17} {url}{path}")
+    out.print("\nTokens for development, good for 12 hours (Authorization: Bearer …)")
+    for role, token in signed.items():
+        of = f"  (Patient/{patient})" if role in {"patient", "proxy"} and patient else ""
+        out.print(f"{role}{of}:\n{token}", markup=False)
+    out.print("\nStop with Ctrl-C.")
+
+
+def _serve(arguments: argparse.Namespace) -> int:
+    settings = _settings(port=arguments.port)
+    _ensure_free(settings)
+    configure_logging(readable=settings.mode == "development")
+
+    async def run() -> int:
+        async with open_archive(settings) as archive:
+            out.print(f"serving on {settings.base_url}")
+            return await _run(settings, archive)
+
+    return asyncio.run(run())
+
+
+async def _run(settings: Settings, archive: Archive) -> int:
+    config = uvicorn.Config(
+        create_app(settings, archive),
+        host=settings.host,
+        port=settings.port,
+        log_level="warning",
+        access_log=False,  # addresses hold what people searched for
+        server_header=False,
+        timeout_graceful_shutdown=10,
+    )
+    server = uvicorn.Server(config)
+    await server.serve()
+    return 0 if server.started else 1
+
+
+def _ensure_free(settings: Settings) -> None:
+    """Fail before anything is loaded if somebody else serves on the port.
+
+    Raises:
+        Invalid: The address cannot be listened on.
+    """
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    with contextlib.closing(socket.socket(family, socket.SOCK_STREAM)) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.host, settings.port))
+        except OSError as error:
+            raise Invalid(
+                f"cannot listen on {settings.host}:{settings.port} ({error.strerror}); "
+                "choose another with --port, or `make demo PORT=…`"
+            ) from error
+
+
+def _ingest(arguments: argparse.Namespace) -> int:
+    configure_logging(readable=True)
+
+    async def run() -> int:
+        async with open_archive(_settings()) as archive:
+            found = list(sources(arguments.paths))
+            counts = await _take(archive, found, quiet=arguments.quiet)
+            out.print(_summary(counts))
+            return 1 if counts["refused"] or counts["conflict"] or not found else 0
+
+    return asyncio.run(run())
+
+
+async def _take(archive: Archive, found: Iterable[Source], *, quiet: bool) -> Counter[str]:
+    counts: Counter[str] = Counter()
+    todo = list(found)
+    progress = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=err,
+        transient=not err.is_terminal,
+    )
+    with progress:
+        task = progress.add_task("ingest", total=len(todo))
+        async for batch in take_in(archive.ingest, archive.audit, todo):
+            for one in batch:
+                counts[one.outcome.status] += 1
+                if not quiet:
+                    out.print(_line(one), markup=False)
+            progress.advance(task, len(batch))
+    return counts
+
+
+def _line(taken: Taken) -> str:
+    outcome = taken.outcome
+    said = outcome.message if outcome.status != "stored" else ""
+    odd = f" (odd: {'; '.join(outcome.warnings)})" if outcome.warnings else ""
+    return f"{outcome.status:<9} {taken.name}{': ' if said else ''}{said}{odd}"
+
+
+def _summary(counts: Counter[str]) -> str:
+    total = sum(counts.values())
+    parts = [f"{counts[one]} {one}" for one in ("stored", "duplicate", "conflict", "refused")]
+    return f"{total} files: {', '.join(parts)}"
+
+
+def _token(arguments: argparse.Namespace) -> int:
+    settings = _settings()
+    if settings.mode == "production":
+        raise Invalid("production believes no development tokens; use your issuer's")
+    issuer = DevelopmentIssuer(settings.data_dir)
+    out.print(
+        issuer.token(
+            arguments.role,
+            patient=arguments.patient,
+            specialty=arguments.specialty,
+            subject=arguments.subject,
+            minutes=arguments.minutes,
+        ),
+        markup=False,
+    )
+    return 0
+
+
+def _sweep(_arguments: argparse.Namespace) -> int:
+    configure_logging(readable=True)
+
+    async def run() -> int:
+        async with open_archive(_settings()) as archive:
+            swept = await sweep(archive.ingest)
+        out.print(
+            f"{swept.objects_removed} objects without instance removed, "
+            f"{swept.partial_writes_removed} interrupted writes removed, "
+            f"{swept.studies_settled} studies counted again, "
+            f"{swept.deletions_finished} deletions finished, "
+            f"{swept.claims_removed} empty claims removed"
+        )
+        return 0
+
+    return asyncio.run(run())
+
+
+def _reindex(_arguments: argparse.Namespace) -> int:
+    configure_logging(readable=True)
+
+    async def run() -> int:
+        done = 0
+        async with open_archive(_settings()) as archive:
+            async for study in archive.ledger.studies():
+                await archive.ingest.derive(study)
+                done += 1
+        out.print(f"{done} studies derived again")
+        return 0
+
+    return asyncio.run(run())
+
+
+def _doctor(_arguments: argparse.Namespace) -> int:
+    configure_logging(readable=True)
+    well = True
+
+    async def run() -> None:
+        nonlocal well
+        async for finding in diagnose(_settings()):
+            well = well and finding.ok
+            out.print(f"{'ok   ' if finding.ok else 'WRONG'} {finding}", markup=False)
+
+    asyncio.run(run())
+    return 0 if well else 1
+
+
+def _sdl(_arguments: argparse.Namespace) -> int:
+    sys.stdout.write(sdl())
+    return 0
+
+
+def _policy_check(_arguments: argparse.Namespace) -> int:
+    configure_logging(readable=True)
+    settings = _settings()
+    book = open_book(settings, last_good=None)
+    out.print(f"the policy in {settings.policy_dir} is good, version {book.current.version}")
+    return 0

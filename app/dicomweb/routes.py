@@ -1,0 +1,87 @@
+"""The DICOMweb door: addresses, and which transaction each leads to."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import Response
+
+from app.dicomweb.rendered import Asked, rendered, thumbnail, thumbnail_within
+from app.dicomweb.retrieve import Address, frames, instance
+from app.dicomweb.store import store
+
+_STUDY = "/studies/{study}"
+_SERIES = f"{_STUDY}/series/{{series}}"
+_INSTANCE = f"{_SERIES}/instances/{{instance}}"
+_FRAMES = f"{_INSTANCE}/frames/{{listed}}"
+
+AddressOf = Annotated[Address, Depends()]
+Query = Annotated[Asked, Depends()]
+
+
+def dicomweb_routes() -> APIRouter:
+    """Give the routes below `/dicomweb`."""
+    router = APIRouter(prefix="/dicomweb", tags=["dicomweb"], default_response_class=Response)
+    _add_store(router)
+    _add_retrieve(router)
+    _add_rendered(router)
+    return router
+
+
+def _add_store(router: APIRouter) -> None:
+    @router.post("/studies")
+    async def store_instances(request: Request) -> Response:
+        """STOW-RS: multipart/related of application/dicom, or one application/dicom."""
+        return await store(request)
+
+    @router.post(_STUDY)
+    async def store_in_study(request: Request, study: str) -> Response:
+        """STOW-RS into one study; objects of another one are refused."""
+        return await store(request, study)
+
+
+def _add_retrieve(router: APIRouter) -> None:
+    @router.get(_INSTANCE)
+    async def retrieve_instance(request: Request, address: AddressOf) -> Response:
+        """WADO-RS: the DICOM object as stored."""
+        return await instance(request, address)
+
+    @router.get(_FRAMES)
+    async def retrieve_frames(request: Request, address: AddressOf, listed: str) -> Response:
+        """WADO-RS: frames by number, uncompressed or, with transfer-syntax=*, as stored."""
+        return await frames(request, address, listed)
+
+
+def _add_rendered(router: APIRouter) -> None:
+    @router.get(f"{_INSTANCE}/rendered")
+    async def rendered_instance(request: Request, address: AddressOf, asked: Query) -> Response:
+        """WADO-RS: the first frame as image/jpeg or image/png."""
+        return await rendered(request, address, asked)
+
+    @router.get(f"{_FRAMES}/rendered")
+    async def rendered_frames(
+        request: Request, address: AddressOf, listed: str, asked: Query
+    ) -> Response:
+        """WADO-RS: frames by number as image/jpeg or image/png."""
+        return await rendered(request, address, asked, listed)
+
+    @router.get(f"{_INSTANCE}/thumbnail")
+    async def instance_thumbnail(request: Request, address: AddressOf, asked: Query) -> Response:
+        """A picture of at most 256 by 256 pixels that stands for an instance."""
+        return await thumbnail(request, address, asked)
+
+    @router.get(f"{_FRAMES}/thumbnail")
+    async def frame_thumbnail(
+        request: Request, address: AddressOf, listed: str, asked: Query
+    ) -> Response:
+        """A picture of at most 256 by 256 pixels of one frame."""
+        return await thumbnail(request, address, asked, listed)
+
+    @router.get(f"{_SERIES}/thumbnail")
+    async def series_thumbnail(request: Request, study: str, series: str, asked: Query) -> Response:
+        """A picture of at most 256 by 256 pixels that stands for a series."""
+        return await thumbnail_within(request, study, series, asked)
+
+    @router.get(f"{_STUDY}/thumbnail")
+    async def study_thumbnail(request: Request, study: str, asked: Query) -> Response:
+        """A picture of at most 256 by 256 pixels that stands for a study."""
+        return await thumbnail_within(request, study, None, asked)

@@ -1,0 +1,176 @@
+"""STOW-RS (PS3.18 10.5): objects are taken in one after the other, as they arrive.
+
+What is complete before a body breaks, or before a limit is reached, stays stored and is reported,
+and the rest is one more failure. Where nothing was stored the request fails as a whole.
+"""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Final
+
+import orjson
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from app.dicomweb.media_types import RELATED, MediaType, Offer, choose, media_type
+from app.dicomweb.multipart import Malformed, Part, parts
+from app.dicomweb.retrieve import DICOM, archive_of
+from app.dicomweb.store_answer import response, status
+from app.doors import guarded
+from app.imaging.ingest import Ingest, Outcome
+from fhir.access import MAX_IDS, Entry
+from fhir.errors import Invalid, TooLarge, UnsupportedMedia
+from fhir.guarded import GuardedRepository, patients_of
+from fhir.repository import Wanted
+from fhir.search import Has, any_of
+
+DICOM_JSON: Final = "application/dicom+json"
+_ANSWERS = (Offer((DICOM_JSON,)), Offer(("application/json",)))
+
+
+async def store(request: Request, study: str | None = None) -> Response:
+    """Take objects in.
+
+    Args:
+        request: Its body is not read before the caller is known to be allowed.
+        study: Study Instance UID that every object has to belong to.
+
+    Raises:
+        AccessDenied: The caller stores nothing.
+        UnsupportedMedia: The body is of another type.
+        Invalid: The body is broken, and nothing in it could be stored.
+        TooLarge: It is too long, and nothing in it could be stored.
+    """
+    repository, archive = guarded(request), archive_of(request)
+    repository.access.require("Image.file", "create")
+    answer = choose(request.headers.get("accept", ""), _ANSWERS)
+    incoming = _parts(request, archive.settings.max_request_bytes)
+    upload = Upload(archive.ingest, study)
+    broken: Invalid | TooLarge | None = None
+    try:
+        async for part in incoming:
+            await upload.take(part)
+    except (Malformed, TooLarge) as error:
+        broken = error
+    except ClientDisconnect:
+        broken = Malformed("The body was broken off.")
+    finally:
+        await upload.settle()
+        await _note(repository, upload.outcomes)
+    outcomes = list(upload.outcomes)
+    if broken is not None:
+        if not any(one.kept for one in outcomes):
+            raise broken
+        reason = "too-large" if isinstance(broken, TooLarge) else "malformed"
+        outcomes.append(Outcome("refused", reason, broken.message))
+    if not outcomes or {one.reason for one in outcomes} == {"empty"}:
+        raise Malformed("The body holds no DICOM object.")
+    content = response(outcomes, f"{archive.settings.base_url}/dicomweb")
+    return Response(
+        orjson.dumps(content), status_code=status(outcomes), media_type=answer.media_type
+    )
+
+
+@dataclass(slots=True)
+class Upload:
+    """The objects of one request.
+
+    Attributes:
+        outcomes: Of each part that was complete, in the order of the body.
+    """
+
+    ingest: Ingest
+    study: str | None
+    outcomes: list[Outcome] = field(default_factory=list)
+
+    async def take(self, part: Part) -> None:
+        """Take in one part; if its bytes break off, nothing of it stays."""
+        declared = part.headers.get("content-type", DICOM)
+        if _named(declared) != DICOM:
+            message = f"parts are {DICOM}; this one says that it is something else"
+            self.outcomes.append(Outcome("refused", "media-type", message))
+            return
+        self.outcomes.append(await self.ingest.add(part.chunks, study=self.study))
+
+    async def settle(self) -> None:
+        """Make the records of every study true that something was added to."""
+        for study in dict.fromkeys(one.study for one in self.outcomes if one.kept and one.study):
+            await self.ingest.settle(study)
+
+
+def _named(content_type: str) -> str:
+    try:
+        return media_type(content_type).name
+    except Invalid:
+        return ""
+
+
+def _parts(request: Request, most: int) -> AsyncIterator[Part]:
+    """Read what the headers say of the body, and cut it into parts as it arrives."""
+    sent = _content(request)
+    length = request.headers.get("content-length", "")
+    if length.isdecimal() and int(length) > most:
+        raise _too_large(most)
+    body = _limited(request.stream(), most)
+    if sent.name == DICOM:
+        return _alone(body)
+    return parts(body, sent.parameters.get("boundary", ""))
+
+
+def _content(request: Request) -> MediaType:
+    header = request.headers.get("content-type", "")
+    if request.headers.get("content-encoding", "identity") != "identity":
+        raise UnsupportedMedia("bodies are taken as they are, without Content-Encoding")
+    sent = media_type(header) if header else MediaType("", {})
+    if sent.name not in {DICOM, RELATED} or sent.parameters.get("type", DICOM).lower() != DICOM:
+        raise UnsupportedMedia(f'this takes {RELATED}; type="{DICOM}", or one object as {DICOM}')
+    return sent
+
+
+async def _alone(body: AsyncIterator[bytes]) -> AsyncIterator[Part]:
+    yield Part({}, body)
+    async for _ in body:  # an object refused early: some clients do not listen while they send
+        pass
+
+
+async def _limited(body: AsyncIterator[bytes], most: int) -> AsyncIterator[bytes]:
+    size = 0
+    async for chunk in body:
+        size += len(chunk)
+        if size > most:
+            raise _too_large(most)
+        if chunk:
+            yield chunk
+
+
+def _too_large(most: int) -> TooLarge:
+    return TooLarge(f"One request takes up to {most} bytes; send fewer objects at a time.")
+
+
+async def _note(repository: GuardedRepository, outcomes: list[Outcome]) -> None:
+    """Record what was stored and what was not, by study."""
+    by_study: dict[tuple[str, str], list[str]] = {}
+    for one in outcomes:
+        uids = by_study.setdefault((one.study or "", "" if one.kept else one.reason), [])
+        uids.extend([one.instance] if one.instance else [])
+    studies = [study for study, reason in by_study if study and not reason]
+    records = await repository.repository.find(
+        "ImagingStudy",
+        any_of(Has("_id", study) for study in studies),
+        wanted=Wanted(frozenset({"id"}), frozenset({"patient"})),
+        limit=max(len(studies), 1),
+    )
+    patients = {record.id: patients_of([record]) for record in records}
+    for (study, reason), uids in by_study.items():
+        for start in range(0, max(len(uids), 1), MAX_IDS):
+            repository.access.note(
+                Entry(
+                    "create",
+                    "Image",
+                    "failed" if reason else "allowed",
+                    ids=tuple(uids[start : start + MAX_IDS]),
+                    patients=() if reason else patients.get(study, ()),
+                    total=0 if reason else len(uids),
+                    query=reason or None,
+                )
+            )

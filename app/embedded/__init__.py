@@ -1,0 +1,1 @@
+"""The database a machine without services gets: a private mongod child process."""

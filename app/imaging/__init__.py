@@ -1,0 +1,1 @@
+"""DICOM bytes: headers, frames, decoding, rendering, ingest."""

@@ -1,0 +1,1 @@
+"""Reads a DICOM object while it arrives, one room for each part of it."""

@@ -1,0 +1,227 @@
+"""The REST door: `/postdicom`, over the request's guarded repository."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Path, Query, Request
+from fastapi.responses import JSONResponse, Response
+from fastapi.security import HTTPBearer
+from pydantic import Field
+from starlette.requests import ClientDisconnect
+
+from app.archive import Archive
+from app.doors import guarded
+from app.health import checks
+from app.imaging.sweep import delete_study
+from app.multipart import boundary
+from app.rest.envelope import Described, Envelope, Failure, Metadata, PageMetadata, Shape
+from app.rest.files import DICOM, dicom_file
+from app.rest.receipt import Receipt, receipt
+from app.rest.studies import StudyQuery, checked_uid, list_studies, not_found, one_study
+from app.rest.study import Study, StudyDetail
+from app.rest.trail import Access, TrailQuery, list_accesses
+from app.rest.uploads import Upload
+from fhir.access import Entry
+from fhir.errors import Invalid, NotFound, ResourceError, TooLarge, Unavailable
+from fhir.guarded import patients_of
+from fhir.images import stored_image
+
+_FORM = "multipart/form-data"
+_FILES = {"type": "array", "items": {"type": "string", "format": "binary"}}
+_UPLOAD_BODY = {
+    "required": True,
+    "content": {
+        _FORM: {
+            "schema": {"type": "object", "required": ["files"], "properties": {"files": _FILES}}
+        }
+    },
+}
+_BINARY = {"schema": {"type": "string", "format": "binary"}}
+
+Uid = Annotated[str, Path(description="DICOM UID", examples=["2.25.7"])]
+
+
+class Health(Shape):
+    """What the service stands on."""
+
+    status: str = Field(examples=["ok"])
+    checks: dict[str, str] = Field(examples=[{"database": "answers"}])
+
+
+class Deleted(Shape):
+    """A study that is no more."""
+
+    study_instance_uid: str
+
+
+def rest_routes() -> APIRouter:
+    """Give the routes below `/postdicom`."""
+    router = APIRouter(prefix="/postdicom", tags=["REST"])
+    # `Guard` has checked the token by then; this tells the documentation that there is one
+    bearer = HTTPBearer(
+        bearerFormat="JWT",
+        scheme_name="bearer",
+        description="Token of a configured OpenID issuer",
+        auto_error=False,
+    )
+    closed = APIRouter(dependencies=[Depends(bearer)])
+    _add_studies(closed)
+    _add_images(closed)
+    _add_audit(closed)
+    _add_health(router)
+    router.include_router(closed)
+    return router
+
+
+def _add_health(router: APIRouter) -> None:
+    @router.get("/health", responses=_failures(503, public=True))
+    async def health(request: Request) -> Envelope[Health]:
+        """Try the database, the storage and the policy; needs no token."""
+        found = await checks(_archive(request))
+        # a refused edit leaves a policy in force
+        if broken := [one.name for one in found if not one.ok and one.name != "policy"]:
+            raise Unavailable(f"does not work: {', '.join(broken)}; /ready says more")
+        said = {one.name: one.message for one in found}
+        return Envelope[Health](data=Health(status="ok", checks=said))
+
+
+def _add_studies(router: APIRouter) -> None:
+    @router.get("/studies", responses=_failures(400, 403))
+    async def search_studies(
+        request: Request, query: Annotated[StudyQuery, Query()]
+    ) -> Described[list[Study], PageMetadata]:
+        """List the studies that you may see, page by page, in a stable order.
+
+        Searching or sorting by an element needs the right to read it, else 403 names it. What is
+        closed to you in the answer is null and named in `metadata.refused`.
+        """
+        settings = _archive(request).settings
+        return await list_studies(guarded(request), query, settings, request.url.query)
+
+    @router.get("/studies/{study_uid}", responses=_failures(403, 404))
+    async def read_study(request: Request, study_uid: Uid) -> Described[StudyDetail, Metadata]:
+        """Give one study with its series."""
+        return await one_study(guarded(request), study_uid)
+
+    @router.post(
+        "/studies",
+        status_code=201,
+        response_model=Receipt,
+        responses={
+            207: {"model": Receipt, "description": "Some files are in the archive, some are not"},
+            400: {"model": Receipt, "description": "None is: INVALID_DICOM_FILE, or the form"},
+            409: {"model": Receipt, "description": "None is: others are under these UIDs"},
+            413: {"model": Receipt, "description": "None is: too large"},
+            **_failures(403, 415, 507),
+        },
+        openapi_extra={"requestBody": _UPLOAD_BODY},
+    )
+    async def store_studies(request: Request) -> Response:
+        """Store DICOM files, and what zip files hold; they are streamed, however large.
+
+        UIDs come from the files. Each file succeeds or fails alone, and once the answer is there,
+        what it calls stored or duplicate is in the archive.
+        """
+        return await _store(request)
+
+    @router.delete("/studies/{study_uid}", responses=_failures(403, 404))
+    async def remove_study(request: Request, study_uid: Uid) -> Envelope[Deleted]:
+        """Delete a study with its images."""
+        await _delete(request, study_uid)
+        return Envelope[Deleted](data=Deleted(study_instance_uid=study_uid))
+
+
+def _add_images(router: APIRouter) -> None:
+    for path in ("/images/{image_uid}", "/images/{image_uid}/data"):
+
+        @router.get(
+            path,
+            name=f"read_image{'_data' if path.endswith('/data') else ''}",
+            response_class=Response,
+            responses={
+                200: {"content": {DICOM: _BINARY}, "description": "The object as it was stored"},
+                206: {"content": {DICOM: _BINARY}, "description": "The range that was asked for"},
+                304: {"description": "Not changed"},
+                **_failures(403, 404, 416),
+            },
+        )
+        async def read_image(request: Request, image_uid: Uid) -> Response:
+            """Stream a DICOM object; `Range`, `If-Range` and `If-None-Match` are honoured."""
+            image = await stored_image(guarded(request), image_uid, "Image.file")
+            return await dicom_file(request, image, _archive(request).objects)
+
+
+def _add_audit(router: APIRouter) -> None:
+    @router.get("/audit/logs", responses=_failures(400, 403))
+    async def search_audit(
+        request: Request, query: Annotated[TrailQuery, Query()]
+    ) -> Described[list[Access], PageMetadata]:
+        """List who did what, and what was refused, the latest first. Is itself recorded."""
+        settings = _archive(request).settings
+        return await list_accesses(guarded(request), query, settings, request.url.query)
+
+
+async def _store(request: Request) -> Response:
+    repository = guarded(request)
+    repository.access.require("Image.file", "create")
+    archive = _archive(request)
+    limit = archive.settings.max_request_bytes
+    mark = boundary(request.headers.get("content-type", ""), _FORM)
+    announced = request.headers.get("content-length", "")
+    if announced.isdecimal() and int(announced) > limit:
+        raise TooLarge(f"a request may have {limit:,} bytes; send several")
+    upload = Upload(archive.ingest, limit)
+    problem: ResourceError | None = None
+    try:
+        await upload.receive(request.stream(), mark)
+    except (Invalid, TooLarge) as error:
+        problem = error
+    except ClientDisconnect:
+        problem = Invalid("the upload was broken off")  # for the audit; nobody reads the answer
+    finally:
+        await upload.settle()
+        await upload.note(repository)
+    status, answer = receipt(upload, problem)
+    return JSONResponse(answer.model_dump(mode="json", by_alias=True), status_code=status)
+
+
+async def _delete(request: Request, uid: str) -> None:
+    repository = guarded(request)
+    archive = _archive(request)
+    repository.access.require("ImagingStudy.id", "delete")
+    try:
+        record = await repository.permitted("ImagingStudy", checked_uid(uid), "delete")
+    except NotFound as error:
+        raise not_found() from error
+    if not await delete_study(archive.ledger, archive.objects, uid):
+        raise not_found()  # somebody else was quicker
+    patients = patients_of([record])
+    repository.access.note(
+        Entry("delete", "ImagingStudy", "allowed", ids=(uid,), patients=patients, total=1)
+    )
+
+
+def _archive(request: Request) -> Archive:
+    archive: Archive = request.app.state.archive
+    return archive
+
+
+_SAID = {
+    400: "INVALID_REQUEST: the message says what to write instead",
+    401: "INVALID_CREDENTIALS: no token, or one that does not hold",
+    403: "ACCESS_DENIED: `details.coordinates` names what the policy closes",
+    404: "STUDY_NOT_FOUND or NOT_FOUND: not there, or not for you",
+    415: "UNSUPPORTED_MEDIA_TYPE: not multipart/form-data",
+    416: "RANGE_NOT_SATISFIABLE: the object ends before",
+    503: "NETWORK_ERROR: a store does not answer; try again later",
+    507: "STORAGE_QUOTA_EXCEEDED: there is no room",
+}
+
+
+def _failures(*statuses: int, public: bool = False) -> dict[int | str, dict[str, Any]]:
+    """Document how a route fails; naming a default keeps FastAPI's own 422 out."""
+    everywhere = () if public else (401, 503)
+    found: dict[int | str, dict[str, Any]] = {
+        status: {"model": Failure, "description": _SAID[status]}
+        for status in sorted({*statuses, *everywhere})
+    }
+    return found | {"default": {"model": Failure, "description": "Any other failure"}}

@@ -1,0 +1,171 @@
+"""Taking uploaded files in: each part streamed into the archive, zip files opened."""
+
+import asyncio
+import re
+import tempfile
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+from python_multipart.multipart import parse_options_header
+
+from app.imaging.ingest import Ingest, Outcome
+from app.imaging.part10 import Refused
+from app.imaging.sources import Source, zipped
+from app.multipart import MAX_PARTS, Part, parts
+from fhir.access import MAX_IDS, Entry
+from fhir.errors import TooLarge
+from fhir.guarded import GuardedRepository, patients_of
+from fhir.repository import Wanted
+from fhir.search import Has, any_of
+
+_NAME_LENGTH = 255
+_ZIP = (b"PK\x03\x04", b"PK\x05\x06")
+_DICM = slice(128, 132)
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """One uploaded file and what became of it.
+
+    Attributes:
+        position: Of its part in the body, from 1.
+        filename: As the sender called it, without folders; goes back to the sender alone.
+        entry: Its path in the zip file that the part is.
+    """
+
+    position: int
+    filename: str | None
+    entry: str | None
+    outcome: Outcome
+
+
+@dataclass(slots=True)
+class Upload:
+    """One request's files.
+
+    Attributes:
+        received: What became of each, in their order; grows while they arrive.
+        max_bytes: Of the body, and again of everything that its zip files hold.
+    """
+
+    ingest: Ingest
+    max_bytes: int
+    received: list[Received] = field(default_factory=list)
+    _unpacked: int = 0
+
+    async def receive(self, body: AsyncIterator[bytes], boundary: bytes) -> None:
+        """Take in every file of a body; what is received counts only after `settle`.
+
+        Raises:
+            Invalid: The body is malformed or cut; what came before is received.
+            TooLarge: The body is; what came before is received.
+        """
+        async for part in parts(self._limited(body), boundary):
+            name = _filename(part)
+            if name is None:
+                continue  # a field of the form, not a file
+            head, chunks = await _peeked(part.chunks)
+            if head.startswith(_ZIP) and head[_DICM] != b"DICM":
+                await self._open_zip(part.number, name or None, chunks)
+            else:
+                outcome = await self.ingest.add(chunks)
+                self.received.append(Received(part.number, name or None, None, outcome))
+
+    async def settle(self) -> None:
+        """Make the studies true for what was received."""
+        await self.ingest.settle_all(self.studies)
+
+    @property
+    def studies(self) -> list[str]:
+        """Studies that have something of this request, each once."""
+        found = (one.outcome for one in self.received)
+        return list(dict.fromkeys(one.study for one in found if one.kept and one.study))
+
+    async def note(self, guarded: GuardedRepository) -> None:
+        """Write down what was stored, and what was refused."""
+        # for the audit alone: who sends images need not be allowed to see the study
+        records = await guarded.repository.find(
+            "ImagingStudy",
+            any_of(Has("_id", one) for one in self.studies),
+            wanted=Wanted(frozenset({"id"}), frozenset({"patient"})),
+            limit=max(len(self.studies), 1),
+        )
+        kept = [one.outcome for one in self.received if one.outcome.kept]
+        failed = [one.outcome for one in self.received if not one.outcome.kept]
+        for outcome, ones in (("allowed", kept), ("failed", failed)):
+            for start in range(0, len(ones), MAX_IDS):
+                batch = ones[start : start + MAX_IDS]
+                guarded.access.note(
+                    Entry(
+                        "create",
+                        "Image",
+                        "allowed" if outcome == "allowed" else "failed",
+                        ids=tuple(one.instance for one in batch if one.instance),
+                        patients=patients_of(records) if outcome == "allowed" else (),
+                        total=len(batch),
+                    )
+                )
+
+    async def _limited(self, body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        size = 0
+        async for piece in body:
+            size += len(piece)
+            if size > self.max_bytes:
+                raise TooLarge(f"a request may have {self.max_bytes:,} bytes; send several")
+            yield piece
+
+    async def _open_zip(
+        self, position: int, name: str | None, chunks: AsyncIterator[bytes]
+    ) -> None:
+        # without a name on the disk: nothing of it is left, however this process ends
+        with tempfile.TemporaryFile() as spooled:
+            async for chunk in chunks:
+                await asyncio.to_thread(spooled.write, chunk)
+            await asyncio.to_thread(spooled.seek, 0)
+            entries = zipped("", spooled)
+            number = 0
+            while (entry := await asyncio.to_thread(next, entries, None)) is not None:
+                number += 1
+                if number > MAX_PARTS:
+                    raise TooLarge(f"a zip file may have {MAX_PARTS:,} files; send several")
+                outcome = await self.ingest.add(self._unpacking(entry))
+                within = _without_controls(entry.name.removeprefix("!")) or None
+                self.received.append(Received(position, name, within, outcome))
+
+    async def _unpacking(self, entry: Source) -> AsyncIterator[bytes]:
+        async for piece in entry.chunks():
+            self._unpacked += len(piece)
+            if self._unpacked > self.max_bytes:
+                raise Refused("too-large", f"the zip files hold more than {self.max_bytes:,} bytes")
+            yield piece
+
+
+async def _peeked(chunks: AsyncIterator[bytes]) -> tuple[bytes, AsyncIterator[bytes]]:
+    """Look at the beginning, and give everything again from there."""
+    head = b""
+    async for chunk in chunks:
+        head += chunk
+        if len(head) >= _DICM.stop:
+            break
+    return head, _again(head, chunks)
+
+
+async def _again(head: bytes, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    if head:
+        yield head
+    async for chunk in chunks:
+        yield chunk
+
+
+def _filename(part: Part) -> str | None:
+    """Give a file's name, empty if it has none; None for what is no file."""
+    _, options = parse_options_header(part.headers.get("content-disposition", "").encode())
+    name = options.get(b"filename")
+    if name is not None:
+        return _without_controls(re.split(r"[\\/]", name.decode("utf-8", "replace"))[-1])
+    media_type = part.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return "" if media_type.startswith("application/") else None
+
+
+def _without_controls(text: str) -> str:
+    return "".join(one for one in text if one.isprintable())[:_NAME_LENGTH]

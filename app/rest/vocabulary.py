@@ -1,0 +1,77 @@
+"""Words of this API for what DICOM and FHIR call otherwise; tables and how to read them."""
+
+import re
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Literal, get_args
+
+from app.identity.roles import SPECIALTIES, canonical_specialty
+from fhir.errors import Invalid
+
+AccessLevel = Literal["public", "restricted", "confidential", "top-secret"]
+
+CONFIDENTIALITY = "http://terminology.hl7.org/CodeSystem/v3-Confidentiality"
+LABELS: Mapping[str, str] = MappingProxyType(
+    dict(zip(get_args(AccessLevel), ("U", "N", "R", "V"), strict=True))
+)
+"""Access level to the confidentiality label that carries it in `meta.security`."""
+
+_CODE = re.compile(r"[A-Z0-9_ -]{1,16}")
+MODALITY_ALIASES: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "MRI": ("MR",),
+        "XR": ("CR", "DX", "RG"),
+        "X-RAY": ("CR", "DX", "RG"),
+        "ECHO": ("US",),
+        "PET": ("PT",),
+    }
+)
+
+_RADIOTHERAPY = ("RTDOSE", "RTIMAGE", "RTPLAN", "RTRECORD", "RTSTRUCT")
+MODALITIES_OF_SPECIALTY: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "RADIOLOGY": ("CT", "MR", "CR", "DX", "US", "RF", "MG"),
+        "CARDIOLOGY": ("XA", "CT", "MR", "US", "ECG"),
+        "ORTHOPEDICS": ("CR", "DX", "CT", "MR"),
+        "NEUROLOGY": ("CT", "MR", "NM", "PT"),
+        "ONCOLOGY": ("CT", "MR", "PT", "NM", *_RADIOTHERAPY),
+        "PULMONOLOGY": ("CT", "CR", "DX"),
+        "GASTROENTEROLOGY": ("CT", "MR", "US"),
+        "PEDIATRICS": ("CR", "DX", "US", "MR"),
+        "EMERGENCY_MEDICINE": ("CT", "CR", "DX", "US"),
+        "NUCLEAR_MEDICINE": ("NM", "PT"),
+    }
+)
+"""What is relevant to a specialty; to one that is not listed every modality is."""
+
+
+def modalities(text: str) -> list[str]:
+    """Read modality codes, separated by commas, in any case; aliases become what they stand for.
+
+    Raises:
+        Invalid: Something cannot be a code.
+    """
+    codes: dict[str, None] = {}
+    for one in text.upper().split(","):
+        code = one.strip()
+        if not _CODE.fullmatch(code):
+            raise Invalid("modality takes DICOM codes such as CT, or several: CT,MR")
+        codes |= dict.fromkeys(MODALITY_ALIASES.get(code, (code,)))
+    return list(codes)
+
+
+def modalities_of_specialty(text: str) -> tuple[str, ...]:
+    """Give the modalities relevant to a specialty; none means that all are.
+
+    Raises:
+        Invalid: There is no such specialty.
+    """
+    code = canonical_specialty(text)
+    if code is None:
+        raise Invalid(f"specialty takes one of {', '.join(sorted(SPECIALTIES))}")
+    return MODALITIES_OF_SPECIALTY.get(code, ())
+
+
+def access_level(label: str | None) -> AccessLevel | None:
+    """Name the access level that a confidentiality label carries."""
+    return next((level for level in get_args(AccessLevel) if LABELS[level] == label), None)

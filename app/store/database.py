@@ -1,0 +1,89 @@
+"""Opening MongoDB: one client, journalled majority writes, the indexes that searches need."""
+
+from collections.abc import Mapping
+from datetime import UTC, timedelta
+from types import MappingProxyType
+from typing import Any
+
+from bson.codec_options import CodecOptions
+from motor.motor_asyncio import AsyncIOMotorClient, AsyncIOMotorDatabase
+from pymongo import ASCENDING, DESCENDING, IndexModel
+from pymongo.errors import ConnectionFailure, ExecutionTimeout, PyMongoError
+from pymongo.write_concern import WriteConcern
+
+from fhir.errors import Unavailable
+from fhir.parameters import PARAMETERS
+
+Database = AsyncIOMotorDatabase[dict[str, Any]]
+
+COLLECTIONS: Mapping[str, str] = MappingProxyType(
+    {
+        "Patient": "patients",
+        "ImagingStudy": "studies",
+        "Image": "instances",
+        "Endpoint": "endpoints",
+        "AuditEvent": "audit_events",
+    }
+)
+
+
+def open_database(url: str, name: str, timeout: timedelta) -> Database:
+    """Connect lazily; writes are acknowledged once a majority has them in its journal."""
+    client: AsyncIOMotorClient[dict[str, Any]] = AsyncIOMotorClient(
+        url,
+        appname="radiograph",
+        serverSelectionTimeoutMS=int(min(timeout, timedelta(seconds=10)).total_seconds() * 1000),
+        tz_aware=True,
+        tzinfo=UTC,
+    )
+    return client.get_database(
+        name,
+        codec_options=CodecOptions(tz_aware=True, tzinfo=UTC),
+        write_concern=WriteConcern(w="majority", j=True),
+    )
+
+
+async def prepare(database: Database) -> None:
+    """Create the indexes that are missing.
+
+    Raises:
+        Unavailable: The database does not answer.
+    """
+    try:
+        for resource, collection in COLLECTIONS.items():
+            await database[collection].create_indexes(_search_indexes(resource))
+        await database["patients"].create_index("key", unique=True)
+        await database["instances"].create_index("object")
+        await database["studies"].create_index("patientKey")
+        # covers counting a study's instances by series, and listing them in order
+        await database["instances"].create_index(
+            [(name, ASCENDING) for name in ("study", "series", "number", "_id", "laterality")]
+        )
+        await database["audit_events"].create_indexes(
+            [IndexModel([("recorded", DESCENDING)]), IndexModel([("patients", ASCENDING)])]
+        )
+    except PyMongoError as error:
+        raise Unavailable("the database does not answer; see `python -m app doctor`") from error
+
+
+def is_outage(error: Exception) -> bool:
+    """Say whether the database did not answer, so that the same may work later."""
+    return isinstance(error, ConnectionFailure | ExecutionTimeout)
+
+
+def _search_indexes(resource: str) -> list[IndexModel]:
+    models = []
+    for row in PARAMETERS[resource].values():
+        if row.name == "_id":
+            continue
+        if row.kind == "date":
+            models.append(
+                IndexModel(
+                    [(f"index.{row.name}.low", ASCENDING), (f"index.{row.name}.high", ASCENDING)]
+                )
+            )
+        else:
+            models.append(IndexModel([(f"index.{row.name}", ASCENDING)]))
+        if row.sortable:
+            models.append(IndexModel([(f"keys.{row.name}", ASCENDING), ("_id", ASCENDING)]))
+    return models

@@ -1,0 +1,439 @@
+"""What ingest and deletion write: claims, instances, and the records derived from them.
+
+Every write is atomic for itself and may be repeated; whatever a crash leaves between two of them
+is found again by `app.imaging.sweep`.
+"""
+
+import asyncio
+import secrets
+import uuid
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final, Literal
+
+import bson
+from bson.errors import BSONError
+from bson.raw_bson import RawBSONDocument
+from pymongo import ReturnDocument
+from pymongo.errors import BulkWriteError, DuplicateKeyError, PyMongoError
+
+from app.store.database import Database
+from app.store.leftovers import Leftovers, leftovers
+from app.store.together import Together
+from fhir.errors import Unavailable
+from fhir.parameters import index, sort_keys
+
+Json = Any
+Entered = Literal["entered", "known", "unfit"]
+
+_LARGEST: Final = 16 * 2**20 - 2**14  # MongoDB's limit of a document, and room for a command
+_DUPLICATE_KEY: Final = 11000
+
+
+class Unfit(Exception):
+    """The database cannot hold a header: it is too large, too deep, or has impossible values."""
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesCount:
+    """One series as its instances are: counted, with the instance that speaks for it.
+
+    Attributes:
+        representative: The smallest SOP Instance UID, whatever the order of arrival.
+        laterality: ImageLaterality that every instance says; None if they differ.
+    """
+
+    uid: str
+    instances: int
+    representative: str
+    laterality: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """To whom a study belongs.
+
+    Attributes:
+        id: Of this life of the study; another one if it is deleted and comes again.
+        patient_key: The most telling of its instances' keys.
+        deleting: Whether it is being deleted.
+        mixed: Whether instances say the same patient in different words.
+        lease: Under which it was claimed; None once it has a record.
+    """
+
+    id: str
+    patient_key: str
+    deleting: bool
+    mixed: bool
+    lease: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What is known of an instance that arrives.
+
+    Attributes:
+        sha256: Of the stored bytes; None if it is not stored.
+        claim: On its study; None if there is none.
+    """
+
+    sha256: str | None
+    claim: Claim | None
+
+
+class Ledger:
+    """Writes of ingest and deletion."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._instances = database["instances"]
+        self._studies = database["studies"]
+        self._patients = database["patients"]
+        self._seen = Together(self._see)
+        self._entered = Together(self._enter)
+        self._claims = Together(self._claims_on)
+
+    async def seen(self, instance: str, study: str) -> Seen:
+        """Look up an instance, and the claim on its study."""
+        return await self._seen((instance, study))
+
+    async def _see(self, wanted: list[tuple[str, str]]) -> list[Seen]:
+        instances = list({instance for instance, _ in wanted})
+        stored, claims = await asyncio.gather(
+            self._instances.find({"_id": {"$in": instances}}, {"sha256": 1}).to_list(None),
+            self._claims_on([study for _, study in wanted]),
+        )
+        digests = {one["_id"]: one["sha256"] for one in stored}
+        return [
+            Seen(digests.get(instance), claim)
+            for (instance, _), claim in zip(wanted, claims, strict=True)
+        ]
+
+    async def claim_on(self, study: str) -> Claim | None:
+        """Give the claim on a study as it is now, or None."""
+        return await self._claims(study)
+
+    async def _claims_on(self, studies: list[str]) -> list[Claim | None]:
+        query = {"_id": {"$in": list(set(studies))}}
+        found = {one["_id"]: _claim(one) async for one in self._studies.find(query, _CLAIM)}
+        return [found.get(study) for study in studies]
+
+    async def claim(self, study: str, patient_key: str, lease: str) -> Claim:
+        """Bind a study to its patient, unless it is bound already; give the claim as it is."""
+        fresh = {
+            "claim": secrets.token_hex(8),
+            "patientKey": patient_key,
+            "version": 0,
+            "lease": lease,
+        }
+        while True:
+            try:
+                document = await self._studies.find_one_and_update(
+                    {"_id": study},
+                    {"$setOnInsert": fresh},
+                    _CLAIM,
+                    upsert=True,
+                    return_document=ReturnDocument.AFTER,
+                )
+            except DuplicateKeyError:  # another process is quicker: the next look finds its claim
+                continue
+            return _claim(document)
+
+    async def adopt(self, study: str, claim: Claim, lease: str) -> None:
+        """Keep a claim from being swept with the process that made it."""
+        await self._studies.update_one(
+            {"_id": study, "claim": claim.id, "lease": {"$exists": True}},
+            {"$set": {"lease": lease}},
+        )
+
+    async def sharpen(self, study: str, claim: Claim, patient_key: str) -> None:
+        """Note that instances name the patient in different words, this being the most telling."""
+        await self._studies.update_one(
+            {"_id": study, "claim": claim.id, "patientKey": claim.patient_key},
+            {
+                "$set": {"patientKey": patient_key, "mixed": True},
+                "$addToSet": {"formerKeys": claim.patient_key},
+                "$unset": {"derivedFrom": ""},
+                "$inc": {"version": 1},
+            },
+        )
+
+    async def enter(self, instance: RawBSONDocument) -> Entered:
+        """Insert an instance as `encoded` made it, unless it is known."""
+        return await self._entered(instance)
+
+    async def _enter(self, instances: list[RawBSONDocument]) -> list[Entered]:
+        outcomes: list[Entered] = ["entered"] * len(instances)
+        try:
+            await self._database["instances"].insert_many(instances, ordered=False)
+        except BulkWriteError as error:
+            if error.details["writeConcernErrors"]:
+                raise Unavailable("the database could not keep what it was given") from error
+            for one in error.details["writeErrors"]:
+                known = one["code"] == _DUPLICATE_KEY
+                outcomes[one["index"]] = "known" if known else "unfit"
+        return outcomes
+
+    async def series_of(self, study: str) -> list[SeriesCount]:
+        """Count a study's instances by series, from the index alone."""
+        pipeline: list[dict[str, Json]] = [
+            {"$match": {"study": study}},
+            {
+                "$group": {
+                    "_id": "$series",
+                    "instances": {"$sum": 1},
+                    "representative": {"$min": "$_id"},
+                    "laterality": {"$addToSet": "$laterality"},
+                }
+            },
+            {"$sort": {"_id": 1}},
+        ]
+        return [
+            SeriesCount(
+                uid=group["_id"],
+                instances=group["instances"],
+                representative=group["representative"],
+                laterality=group["laterality"][0] if len(group["laterality"]) == 1 else None,
+            )
+            async for group in self._instances.aggregate(pipeline)
+        ]
+
+    async def headers_of(self, instances: Sequence[str]) -> dict[str, Mapping[str, Json]]:
+        """Give the headers of instances, by SOP Instance UID."""
+        cursor = self._instances.find({"_id": {"$in": list(instances)}}, {"attributes": 1})
+        return {document["_id"]: document["attributes"] async for document in cursor}
+
+    async def header_naming(self, study: str, patient_key: str) -> Mapping[str, Json] | None:
+        """Give the header of a study's first instance that names its patient so."""
+        query = {"study": study, "patientKey": patient_key}
+        document = await self._instances.find_one(query, {"attributes": 1}, sort=[("_id", 1)])
+        return document["attributes"] if document else None
+
+    async def study(self, study: str) -> dict[str, Json] | None:
+        """Give a study document as stored, derived or only claimed."""
+        document: dict[str, Json] | None = await self._studies.find_one({"_id": study})
+        return document
+
+    async def save_study(
+        self,
+        found: Mapping[str, Json],
+        resource: Mapping[str, Json],
+        derived_from: Json,
+        spoken: Mapping[str, Json],
+    ) -> bool:
+        """Replace a study's record if it is still as it was found; say whether it was.
+
+        Args:
+            found: The document that `study` gave.
+            resource: ImagingStudy.
+            derived_from: What of the instances it was derived from.
+            spoken: What the study says of its patient: `rank`, and the Patient `resource`.
+        """
+        written = _stored(resource, found["version"] + 1)
+        written |= {"derivedFrom": derived_from, "spoken": spoken}
+        done = await self._studies.update_one(
+            {
+                "_id": found["_id"],
+                "claim": found["claim"],
+                "version": found["version"],
+                "deleting": {"$exists": False},
+            },
+            {"$set": written, "$unset": {"lease": ""}},
+        )
+        return bool(done.matched_count)
+
+    async def patient_id(self, key: str) -> str:
+        """Give the id of the Patient with this identity; a random one the first time."""
+        fresh = {"_id": str(uuid.uuid4()), "version": 0}
+        while True:
+            document = await self._patients.find_one({"key": key}, {"_id": 1})
+            if document is not None:
+                return str(document["_id"])
+            try:
+                await self._patients.update_one({"key": key}, {"$setOnInsert": fresh}, upsert=True)
+            except DuplicateKeyError:  # another process is quicker
+                continue
+
+    async def settle_patient(self, key: str) -> bool:
+        """Make a Patient's record what the latest of its studies says; delete it with the last.
+
+        Any order of arrival, and any interleaving of processes, ends with the same record.
+
+        Returns:
+            False if the Patient was deleted although it has a study that refers to it.
+        """
+        while True:
+            patient = await self._patients.find_one({"key": key})
+            latest = await self._studies.find_one(
+                {"patientKey": key}, {"claim": 1, "spoken": 1}, sort=[("spoken.rank", -1)]
+            )
+            spoken = latest and latest.get("spoken")
+            if patient is None:
+                return spoken is None
+            same = {"_id": patient["_id"], "version": patient["version"]}
+            if latest is None:
+                done = await self._patients.delete_one(same)
+                if done.deleted_count:
+                    return True
+                continue
+            if spoken is None:  # claimed, and about to be settled by whoever claimed it
+                return True
+            source = [latest["_id"], latest["claim"]]
+            fresh = _stored({**spoken["resource"], "id": patient["_id"]}, patient["version"] + 1)
+            if patient.get("spokenBy") == source and _same(patient["resource"], fresh["resource"]):
+                return True
+            update = {"$set": fresh | {"spokenBy": source}}
+            if (await self._patients.update_one(same, update)).matched_count:
+                return True
+
+    async def save_endpoint(self, resource: Mapping[str, Json]) -> None:
+        """Store the Endpoint resource unless it is there as it is."""
+        document = await self._database["endpoints"].find_one({"_id": resource["id"]})
+        if document and _same(document["resource"], resource):
+            return
+        version = document["version"] + 1 if document else 1
+        await self._database["endpoints"].update_one(
+            {"_id": resource["id"]}, {"$set": _stored(resource, version)}, upsert=True
+        )
+
+    async def hide(self, study: str) -> str | None:
+        """Begin to delete a study: nobody finds it from now on.
+
+        Returns:
+            The id of its claim; None if there is no such study.
+        """
+        document = await self._studies.find_one_and_update(
+            {"_id": study},
+            {
+                "$set": {"deleting": datetime.now(UTC)},
+                "$unset": {"resource": "", "index": "", "keys": "", "spoken": ""},
+            },
+            {"claim": 1},
+        )
+        return document["claim"] if document else None
+
+    async def objects_of(self, study: str, limit: int) -> list[tuple[str, str]]:
+        """List some (SOP Instance UID, object key) of a study."""
+        cursor = self._instances.find({"study": study}, {"object": 1}, limit=limit)
+        return [(document["_id"], document["object"]) async for document in cursor]
+
+    async def remove_instances(self, entries: Iterable[tuple[str, str]]) -> None:
+        """Delete instances as long as they are the ones with these object keys."""
+        instances, keys = zip(*entries, strict=True)
+        await self._instances.delete_many(
+            {"_id": {"$in": list(instances)}, "object": {"$in": list(keys)}}
+        )
+
+    async def remove_study(self, study: str, claim: str) -> None:
+        """Delete a hidden study, and its patient where no study is left."""
+        document = await self._studies.find_one_and_delete(
+            {"_id": study, "claim": claim, "deleting": {"$exists": True}}
+        )
+        if document:
+            for key in (document["patientKey"], *document.get("formerKeys", ())):
+                await self.settle_patient(key)
+
+    async def remove_claim(self, study: str, claim: str, lease: str) -> None:
+        """Delete a claim that came to nothing, unless somebody else has taken it up."""
+        document = await self._studies.find_one_and_delete(
+            {"_id": study, "claim": claim, "lease": lease, "resource": {"$exists": False}}
+        )
+        if document:
+            await self.settle_patient(document["patientKey"])
+
+    async def referenced(self, keys: Sequence[str]) -> set[str]:
+        """Say which of these object keys an instance refers to."""
+        cursor = self._instances.find({"object": {"$in": list(keys)}}, {"object": 1})
+        return {document["object"] async for document in cursor}
+
+    async def leftovers(self) -> Leftovers:
+        """List what a crash left half done."""
+        return await leftovers(self._database)
+
+    async def studies(self) -> AsyncIterator[str]:
+        """List the UIDs of all studies."""
+        async for document in self._studies.find({}, {"_id": 1}):
+            yield document["_id"]
+
+    async def record(self, accesses: Sequence[dict[str, Json]]) -> None:
+        """Append to the audit."""
+        await self._database["audit_events"].insert_many(accesses)
+
+    async def marked(self, name: str) -> bool:
+        """Say whether something that is done once was done."""
+        return await self._database["marks"].find_one({"_id": name}) is not None
+
+    async def mark(self, name: str) -> None:
+        """Remember that something is done."""
+        await self._database["marks"].update_one(
+            {"_id": name}, {"$set": {"at": datetime.now(UTC)}}, upsert=True
+        )
+
+    async def problem(self) -> str | None:
+        """Say in plain words why the database does not serve, or None if it does."""
+        try:
+            await self._database.command("ping")
+        except PyMongoError as error:
+            return f"does not answer ({type(error).__name__}); check RADIOGRAPH_DATABASE_URL"
+        return None
+
+
+def encoded(instance: Mapping[str, Json]) -> RawBSONDocument:
+    """Put an instance into the database's form.
+
+    Raises:
+        Unfit: It cannot be.
+    """
+    try:
+        document = RawBSONDocument(bson.encode(instance))
+    except (BSONError, OverflowError, UnicodeError, RecursionError) as error:
+        raise Unfit from error
+    if len(document.raw) > _LARGEST:
+        raise Unfit
+    return document
+
+
+_CLAIM: Final = {"claim": 1, "patientKey": 1, "deleting": 1, "mixed": 1, "lease": 1}
+
+
+def _claim(document: Mapping[str, Json]) -> Claim:
+    return Claim(
+        document["claim"],
+        document["patientKey"],
+        "deleting" in document,
+        document.get("mixed", False),
+        document.get("lease"),
+    )
+
+
+def _stored(resource: Mapping[str, Json], version: int) -> dict[str, Json]:
+    now = datetime.now(UTC)
+    now = now.replace(microsecond=now.microsecond // 1000 * 1000)  # what MongoDB keeps
+    meta = {
+        **resource.get("meta", {}),
+        "versionId": str(version),
+        "lastUpdated": now.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+    }
+    complete = {**resource, "meta": meta}
+    return {
+        "resource": complete,
+        "index": index(complete),
+        "keys": sort_keys(complete),
+        "version": version,
+        "lastUpdated": now,
+    }
+
+
+def _same(stored: Mapping[str, Json], fresh: Mapping[str, Json]) -> bool:
+    return _bare(stored) == _bare(fresh)
+
+
+def _bare(resource: Mapping[str, Json]) -> dict[str, Json]:
+    """Leave out what every write changes."""
+    meta = {
+        name: value
+        for name, value in resource.get("meta", {}).items()
+        if name not in {"versionId", "lastUpdated"}
+    }
+    return {**resource, "meta": meta}

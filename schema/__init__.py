@@ -1,0 +1,1 @@
+"""The GraphQL door: types, loaders, execution, limits."""

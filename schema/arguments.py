@@ -1,0 +1,273 @@
+"""What may be said to narrow a list, and how it becomes FHIR search.
+
+The arguments are data: those of `patients`, `studies` and `images` are written here, those under
+FHIR's own names follow from the table of search parameters.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from types import MappingProxyType
+from typing import Any, Literal
+
+import strawberry
+from strawberry.annotation import StrawberryAnnotation
+from strawberry.types.arguments import StrawberryArgument
+from strawberry.types.unset import UNSET
+
+from fhir.errors import Invalid
+from fhir.from_dicom.body_parts import BODY_PARTS
+from fhir.parameters import PARAMETERS
+from fhir.search import Search, criteria, escape
+from schema.paging import DEFAULT_PAGE, LARGEST_PAGE
+from schema.scalars import Date, DateTime
+
+Json = Any
+Pairs = list[tuple[str, str]]
+
+
+@strawberry.input(description="A span of days, both ends included; either end may be open.")
+class DateRange:
+    """`from` and `to` as dates."""
+
+    from_: Date | None = strawberry.field(
+        name="from", default=UNSET, description="First day, month or year."
+    )
+    to: Date | None = strawberry.field(default=UNSET, description="Last day, month or year.")
+
+
+@strawberry.input(description="A span of time, both ends included; either end may be open.")
+class DateTimeRange:
+    """`from` and `to` as times."""
+
+    from_: DateTime | None = strawberry.field(
+        name="from", default=UNSET, description="First moment; of a day, its beginning (UTC)."
+    )
+    to: DateTime | None = strawberry.field(
+        default=UNSET, description="Last moment; of a day, its end (UTC)."
+    )
+
+
+@strawberry.enum(description="What patients are sorted by; DESC is from the last to the first.")
+class PatientSort(Enum):
+    """Values are FHIR's `_sort`."""
+
+    ID = "_id"
+    ID_DESC = "-_id"
+    LAST_UPDATED = "_lastUpdated"
+    LAST_UPDATED_DESC = "-_lastUpdated"
+    BIRTH_DATE = "birthdate"
+    BIRTH_DATE_DESC = "-birthdate"
+
+
+@strawberry.enum(description="What studies are sorted by; DESC is from the last to the first.")
+class StudySort(Enum):
+    """Values are FHIR's `_sort`."""
+
+    ID = "_id"
+    ID_DESC = "-_id"
+    LAST_UPDATED = "_lastUpdated"
+    LAST_UPDATED_DESC = "-_lastUpdated"
+    PATIENT = "patient"
+    PATIENT_DESC = "-patient"
+    PATIENT_NAME = "patient-name"
+    PATIENT_NAME_DESC = "-patient-name"
+    MODALITY = "modality"
+    MODALITY_DESC = "-modality"
+    STATUS = "status"
+    STATUS_DESC = "-status"
+    STARTED = "started"
+    STARTED_DESC = "-started"
+
+
+def _same(value: str) -> str:
+    return value
+
+
+def modalities(value: str) -> str:
+    """Give the DICOM codes of a modality, joined by commas; people also say MRI or X-ray."""
+    code = value.strip().upper()
+    return _MODALITIES.get(code, code)
+
+
+_MODALITIES = {"MRI": "MR", "XR": "CR,DX,RG", "X-RAY": "CR,DX,RG", "ECHO": "US", "PET": "PT"}
+
+
+def body_site(value: str) -> str:
+    """Give the SNOMED CT code of a BodyPartExamined like CHEST; codes stay as they are."""
+    known = BODY_PARTS.get(re.sub(r"[^A-Z0-9]", "", value.upper()))
+    return known[0] if known else value
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """One argument that narrows.
+
+    Attributes:
+        parameter: Search parameter that it becomes.
+        form: `any`: a list, one of which has to match; `text`: one text, taken literally;
+            `range`: from and to.
+        rewrite: What a value of a list is before it is searched for.
+    """
+
+    name: str
+    parameter: str
+    form: Literal["any", "id", "text", "range"]
+    description: str
+    graphql_type: Any
+    rewrite: Callable[[str], str] = _same
+
+
+_TOKENS = list[str] | None
+_IDS = list[strawberry.ID] | None
+
+FILTERS: Mapping[str, tuple[Filter, ...]] = MappingProxyType(
+    {
+        "Patient": (
+            Filter("identifier", "identifier", "any", "`value` or `system|value`.", _TOKENS),
+            Filter("name", "name", "text", "Any part of a name begins so.", str | None),
+            Filter("family", "family", "text", "A family name begins so.", str | None),
+            Filter("given", "given", "text", "A given name begins so.", str | None),
+            Filter("birthDate", "birthdate", "range", "Born within.", DateRange | None),
+            Filter("gender", "gender", "any", "male, female, other or unknown.", _TOKENS),
+        ),
+        "ImagingStudy": (
+            Filter("patient", "patient", "any", "Ids of Patients.", _IDS),
+            Filter("identifier", "identifier", "any", "`value` or `system|value`.", _TOKENS),
+            Filter("accession", "accession", "any", "Accession numbers.", _TOKENS),
+            Filter(
+                "modality",
+                "modality",
+                "any",
+                "Modality of a series: CT, MR (or MRI), US (ECHO), PT (PET), CR, DX, RG (or XR "
+                "for all three), …",
+                _TOKENS,
+                modalities,
+            ),
+            Filter(
+                "bodySite",
+                "bodysite",
+                "any",
+                "Body site of a series: SNOMED CT code, or DICOM's word for it (CHEST).",
+                _TOKENS,
+                body_site,
+            ),
+            Filter("started", "started", "range", "Began within.", DateTimeRange | None),
+            Filter("status", "status", "any", "available, registered, cancelled, …", _TOKENS),
+            Filter("description", "description", "text", "Words it contains.", str | None),
+        ),
+        "Image": (
+            Filter("study", "study", "id", "Study Instance UID.", strawberry.ID | None),
+            Filter("series", "series", "id", "Series Instance UID.", strawberry.ID | None),
+        ),
+    }
+)
+
+_SORTS: Mapping[str, Any] = MappingProxyType(
+    {"Patient": list[PatientSort] | None, "ImagingStudy": list[StudySort] | None}
+)
+
+
+def argument(
+    name: str, graphql_type: Any, description: str, default: Any = UNSET
+) -> StrawberryArgument:
+    """Declare one argument."""
+    return StrawberryArgument(
+        name, name, StrawberryAnnotation(graphql_type), description=description, default=default
+    )
+
+
+def slice_arguments(what: str, first: int | None = None) -> list[StrawberryArgument]:
+    """Declare the arguments of a list that comes with its record."""
+    return [
+        argument(
+            "first", int | None, f"At most so many {what}.", UNSET if first is None else first
+        ),
+        argument("offset", int, f"So many {what} are passed over.", 0),
+    ]
+
+
+def relay_arguments(resource: str) -> list[StrawberryArgument]:
+    """Declare the arguments of a Relay connection."""
+    declared = [argument(one.name, one.graphql_type, one.description) for one in FILTERS[resource]]
+    if resource in _SORTS:
+        declared.append(argument("sort", _SORTS[resource], "Order; what is equal goes by id."))
+    return [
+        *declared,
+        argument("first", int | None, f"Rows of a page, 1 to {LARGEST_PAGE}.", DEFAULT_PAGE),
+        argument("after", str | None, "`endCursor` of the page before."),
+    ]
+
+
+def fhir_arguments(resource: str) -> list[StrawberryArgument]:
+    """Declare the arguments of a list under FHIR's own name."""
+    return [
+        *(
+            argument(
+                _argument_name(row.name),
+                list[str] | None,
+                f"Search parameter `{row.name}`; commas are OR, further values AND.",
+            )
+            for row in PARAMETERS[resource].values()
+        ),
+        argument("_count", int | None, f"Rows of a page, 1 to {LARGEST_PAGE}.", DEFAULT_PAGE),
+        argument("_cursor", str | None, "`next` of the page before."),
+        argument("_sort", str | None, "Parameters, joined by commas; a hyphen descends."),
+    ]
+
+
+def relay_search(resource: str, arguments: Mapping[str, Json], base_url: str) -> tuple[Search, str]:
+    """Read the arguments of a Relay connection; give them as FHIR search text too.
+
+    Raises:
+        Invalid: A value that cannot be searched for.
+    """
+    pairs: Pairs = []
+    for one in FILTERS[resource]:
+        value = arguments.get(one.name)
+        if value is not None:
+            pairs += _pairs(one, value)
+    return criteria(resource, pairs, base_url=base_url), _written(pairs)
+
+
+def fhir_search(resource: str, arguments: Mapping[str, Json], base_url: str) -> tuple[Search, str]:
+    """Read the arguments of a list under FHIR's name; give them as FHIR search text too.
+
+    Raises:
+        Invalid: A value that cannot be searched for.
+    """
+    pairs = [
+        (row.name, value)
+        for row in PARAMETERS[resource].values()
+        for value in arguments.get(_argument_name(row.name)) or ()
+    ]
+    return criteria(resource, pairs, base_url=base_url), _written(pairs)
+
+
+def _pairs(one: Filter, value: Json) -> Iterable[tuple[str, str]]:
+    match one.form:
+        case "any":
+            if not value:
+                raise Invalid(f"{one.name}: an empty list; leave the argument out instead")
+            yield one.parameter, ",".join(_option(one, item) for item in value)
+        case "id" | "text":
+            yield one.parameter, escape(value)
+        case "range":
+            for end, prefix in (("from", "ge"), ("to", "le")):
+                if value.get(end) is not None:
+                    yield one.parameter, f"{prefix}{value[end]}"
+
+
+def _option(one: Filter, value: str) -> str:
+    # a bar stays: it parts system and value
+    written = re.sub(r"([,$\\])", r"\\\1", value)
+    return one.rewrite(written)
+
+
+def _argument_name(parameter: str) -> str:
+    return parameter.replace("-", "_")
+
+
+def _written(pairs: Pairs) -> str:
+    return "&".join(f"{name}={value}" for name, value in pairs)

@@ -1,0 +1,101 @@
+"""Instances and their images in the shape that the fields read: sliced, and with addresses."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from fhir.errors import Invalid
+from fhir.images import Instance
+from schema.image import MOST_FRAMES
+from schema.selection import Place, Slot
+
+Json = Any
+INSTANCE = "ImagingStudy.series.instance"
+_PIXELS = "Image.pixels"
+
+
+def check_slices(place: Place) -> None:
+    """Look at `first` and `offset` before anything is read.
+
+    Raises:
+        Invalid: They are out of bounds.
+    """
+    for slot in place.slots:
+        first, offset = slot.arguments.get("first"), slot.arguments["offset"]
+        if first is not None and first < 0:
+            raise Invalid("first: not below 0 here")
+        if offset < 0:
+            raise Invalid("offset: not below 0")
+        if slot.coordinate == _PIXELS and (first is None or first > MOST_FRAMES):
+            raise Invalid(f"first: at most {MOST_FRAMES:,} frames")
+
+
+def slots(place: Place, coordinate: str) -> list[Slot]:
+    """List where one element with arguments is asked for."""
+    return [slot for slot in place.slots if slot.coordinate == coordinate]
+
+
+def with_instances(
+    series: Iterable[tuple[str, dict[str, Json]]],
+    instances: Sequence[Instance],
+    place: Place,
+    base_url: str,
+) -> tuple[list[dict[str, Json]], int]:
+    """Put the instances of one study into its series.
+
+    Args:
+        series: UID and element of each.
+        instances: Of the study, in order.
+        place: What is asked for.
+        base_url: Of the server.
+
+    Returns:
+        The series, and how many records were put into them.
+    """
+    by_series: dict[str, list[dict[str, Json]]] = {}
+    count = 0
+    for one in instances:
+        element = dict(one.element)
+        if "Image.id" in place.asked and "Image.id" in one.granted:
+            element["image"], frames = illustrated(one.image, one.granted, place, base_url)
+            count += 1 + frames
+        by_series.setdefault(one.series, []).append(element)
+    complete = []
+    for uid, element in series:
+        members = by_series.get(uid, [])
+        complete.append(
+            element | {slot.path: _sliced(members, slot) for slot in slots(place, INSTANCE)}
+        )
+    return complete, count
+
+
+def illustrated(
+    image: Mapping[str, Json], granted: frozenset[str], place: Place, base_url: str
+) -> tuple[dict[str, Json], int]:
+    """Add the addresses that are asked for and open to an Image, and count its frames."""
+    shown = dict(image)
+    if "study" not in image or "series" not in image:
+        return shown, 0
+    at = (
+        f"{base_url}/dicomweb/studies/{image['study']}/series/{image['series']}"
+        f"/instances/{image['id']}"
+    )
+    if "Image.file" in granted:
+        shown["file"] = at
+    count = 0
+    if _PIXELS in granted and "Image.numberOfFrames" in granted:
+        numbers = range(1, image.get("numberOfFrames", 0) + 1)
+        if numbers:
+            shown |= {"rendered": f"{at}/rendered", "thumbnail": f"{at}/thumbnail"}
+        for slot in slots(place, _PIXELS):
+            frames = [
+                {"number": number, "url": f"{at}/frames/{number}"}
+                for number in _sliced(numbers, slot)
+            ]
+            shown[slot.path] = frames
+            count += len(frames)
+    return shown, count
+
+
+def _sliced(members: Sequence[Json], slot: Slot) -> Sequence[Json]:
+    first, offset = slot.arguments.get("first"), slot.arguments["offset"]
+    return members[offset : None if first is None else offset + first]

@@ -1,0 +1,120 @@
+"""The schema itself: written down, closed, and in the policy's words."""
+
+import re
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import strawberry
+from graphql import GraphQLNonNull, GraphQLObjectType
+
+from fhir.elements import COORDINATES, REPEATS
+from fhir.parameters import PARAMETERS
+from schema.arguments import PatientSort, StudySort
+from schema.build import build_schema, sdl
+from schema.coordinates import Kind, Undeclared, element, part, plumbing, policy_of
+
+SCHEMA = build_schema()
+OBJECTS = [
+    kind
+    for kind in SCHEMA.type_map.values()
+    if isinstance(kind, GraphQLObjectType) and not kind.name.startswith("__")
+]
+# Elements that no field gives out. Nothing that is mapped from DICOM is among them.
+NOT_EXPOSED = {
+    "Patient.text",
+    "Patient.contained",
+    "Patient.deceased",
+    "Patient.multipleBirth",
+    "Patient.photo",
+    "ImagingStudy.text",
+    "ImagingStudy.contained",
+    "Endpoint.text",
+    "Endpoint.contained",
+}
+
+
+def test_the_schema_is_written_down_as_it_is() -> None:
+    written = Path(__file__).parents[2] / "schema" / "schema.graphql"
+    assert written.read_text(encoding="utf-8") == sdl()
+
+
+def test_every_coordinate_has_one_home_or_is_known_to_have_none() -> None:
+    homes = Counter(
+        policy.coordinate
+        for kind in OBJECTS
+        for field in kind.fields.values()
+        if (policy := policy_of(field)) and policy.home
+    )
+    served = {
+        one
+        for one in COORDINATES
+        if one.startswith(("Patient.", "ImagingStudy.", "Endpoint.", "Image."))
+    }
+    # what repeats another element is shown by a datatype
+    assert set(homes) == served - NOT_EXPOSED - set(REPEATS)
+    assert set(homes.values()) == {1}
+
+
+def test_every_field_that_a_policy_can_close_says_its_coordinate_and_may_be_null() -> None:
+    for kind in OBJECTS:
+        for name, field in kind.fields.items():
+            policy = policy_of(field)
+            assert policy is not None
+            if policy.kind in {Kind.ELEMENT, Kind.LINK}:
+                named = re.findall(r"`([A-Z][A-Za-z]+\.[A-Za-z.]+)`", field.description or "")
+                assert named[-1 - len(policy.needs)] == policy.coordinate
+                assert {policy.coordinate, *policy.needs} <= COORDINATES
+            if isinstance(field.type, GraphQLNonNull):
+                assert name == "id" or policy.kind is Kind.PLUMBING
+
+
+def test_a_home_carries_the_name_of_its_coordinate() -> None:
+    for kind in OBJECTS:
+        for name, field in kind.fields.items():
+            policy = policy_of(field)
+            if policy and policy.home:
+                last = str(policy.coordinate).rpartition(".")[2]
+                assert name == ("frames" if last == "pixels" else last)
+
+
+def test_a_field_that_declares_nothing_does_not_get_into_a_schema() -> None:
+    @strawberry.type
+    class Query:
+        fine: str | None = element("Patient.gender", "Fine.")
+        forgotten: str | None = None
+
+    with pytest.raises(Undeclared, match=r"^Query\.forgotten: declared with none of"):
+        build_schema(Query)
+
+
+def test_a_coordinate_that_no_policy_can_name_does_not_get_into_a_schema() -> None:
+    @strawberry.type
+    class Query:
+        shoe: str | None = element("Patient.shoeSize", "No such element.")
+
+    with pytest.raises(Undeclared, match=r"^Query\.shoe: Patient\.shoeSize is not in"):
+        build_schema(Query)
+
+
+def test_datatypes_cannot_be_reached_past_the_element_that_decides_about_them() -> None:
+    @strawberry.type
+    class Name:
+        family: str | None = part("Family name.")
+
+    @strawberry.type
+    class Query:
+        name: Name | None = plumbing("Held by nothing.")
+
+    with pytest.raises(Undeclared, match=r"^Query\.name: leads to a datatype"):
+        build_schema(Query)
+
+
+@pytest.mark.parametrize(
+    ("sorts", "resource"), [(PatientSort, "Patient"), (StudySort, "ImagingStudy")]
+)
+def test_everything_sortable_sorts_both_ways(
+    sorts: type[PatientSort] | type[StudySort], resource: str
+) -> None:
+    able = {row.name for row in PARAMETERS[resource].values() if row.sortable}
+    assert {one.value for one in sorts} == able | {f"-{name}" for name in able}

@@ -1,0 +1,153 @@
+"""What one operation may ask for, and how quickly too much is noticed."""
+
+from typing import Any
+
+import pytest
+
+from app.archive import Archive
+from app.graphql import MAX_BODY_BYTES
+from fhir.access import Access
+from fhir.guarded import GuardedRepository
+from policies.caller import Caller
+from schema.build import build_schema
+from schema.execution import Query, run
+from schema.limits import Limits
+from tests.build import study
+from tests.schema.asking import Ask, Reply
+from tests.schema.library import store
+
+
+@pytest.fixture(scope="module", autouse=True)
+async def _filled(archive: Archive) -> None:
+    await store(archive, *study(2, 3, StudyInstanceUID="1.7.1"))
+
+
+def refused(reply: Reply) -> tuple[str, int, int]:
+    """Give limit, value and maximum of an operation that was not run."""
+    assert "data" not in reply.body
+    extensions = reply.errors[0]["extensions"]
+    assert extensions["code"] == "OPERATION_TOO_COMPLEX"
+    return extensions["limit"], extensions["value"], extensions["max"]
+
+
+def nested(levels: int) -> str:
+    """Write a query of so many levels."""
+    return (
+        '{study(uid: "1.7.1") {'
+        + "patient {studies(first: 1) {edges {node {" * levels
+        + ("id" + "}}}}" * levels + "}}")
+    )
+
+
+def bomb(fragments: int) -> str:
+    """Write fragments that double each other."""
+    return (
+        "{...F0}"
+        + "".join(f"fragment F{n} on Query {{...F{n + 1} ...F{n + 1}}}" for n in range(fragments))
+        + f"fragment F{fragments} on Query {{__typename}}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("query", "limit"),
+    [
+        ("{" + "__typename " * 2000 + "}", ("tokens", 2001, 2000)),
+        (nested(4), ("depth", 18, 15)),
+        (
+            "{" + " ".join(f"a{n}: __typename" for n in range(31)) + "}",
+            ("root fields", 31, 10),
+        ),
+        (
+            '{study(uid: "x") {' + " ".join(f"a{n}: id" for n in range(31)) + "}}",
+            ("aliases", 31, 30),
+        ),
+        ("{" + "__typename " * 11 + "}", ("root fields", 11, 10)),
+        ('{study(uid: "x") {' + "id " * 1000 + "}}", ("fields", 1001, 1000)),
+        (bomb(60), ("fields", 10**9, 1000)),
+        (
+            "{patients(first: 100) {edges {node {studies(first: 100) {edges {node {"
+            "patient {studies(first: 100) {totalCount}}}}}}}}}",
+            ("cost", 1_020_100, 50_000),
+        ),
+        ("{PatientList(_count: 60000) {id}}", ("cost", 60_000, 50_000)),
+    ],
+)
+async def test_too_much_is_refused_before_it_is_run(
+    ask: Ask, query: str, limit: tuple[str, int, int]
+) -> None:
+    assert refused(await ask(query)) == limit
+
+
+async def test_cost_counts_what_variables_ask_for(ask: Ask) -> None:
+    query = """query ($n: Int = 100) {patients(first: $n) {edges {node {
+      studies(first: $n) {edges {node {patient {studies(first: $n) {totalCount}}}}}}}}}"""
+    assert refused(await ask(query)) == ("cost", 1_020_100, 50_000)
+    assert refused(await ask(query, variables={"n": 50})) == ("cost", 130_050, 50_000)
+    assert (await ask(query, variables={"n": 5})).data["patients"]["edges"]
+
+
+async def test_fragments_count_wherever_they_are_spread(ask: Ask) -> None:
+    fields = " ".join("id" for _ in range(300))
+    query = f'{{study(uid: "1.7.1") {{...F ...F ...F}}}} fragment F on ImagingStudy {{{fields}}}'
+    assert (await ask(query)).data["study"] == {"id": "1.7.1"}
+    query = query.replace("...F ...F", "...F ...F ...F")
+    assert refused(await ask(query)) == ("fields", 1201, 1000)
+
+
+async def test_fragments_in_circles_are_no_endless_work(ask: Ask) -> None:
+    reply = await ask(
+        "{...A} fragment A on Query {...B __typename} fragment B on Query {...A __typename}"
+    )
+    assert {one["extensions"]["code"] for one in reply.errors} == {"GRAPHQL_VALIDATION_FAILED"}
+
+
+async def test_the_introspection_of_tools_is_within_the_limits(ask: Ask) -> None:
+    deep = "kind name " + "ofType {kind name " * 9 + "}" * 9
+    reply = await ask(
+        f"{{__schema {{types {{name fields {{name args {{name type {{{deep}}}}} "
+        f"type {{{deep}}}}}}}}}}}"
+    )
+    assert "Patient" in {one["name"] for one in reply.data["__schema"]["types"]}
+
+
+async def test_records_that_no_argument_bounds_count_as_they_are_read(archive: Archive) -> None:
+    caller = Caller("me", frozenset({"radiologist"}))
+    schema = build_schema()
+
+    async def answer(text: str, cost: int) -> dict[str, Any]:
+        guarded = GuardedRepository(archive.repository, archive.access(caller))
+        assert isinstance(guarded.access, Access)
+        return (await run(schema, guarded, "", Query(text), Limits(cost=cost))).body
+
+    text = '{study(uid: "1.7.1") {series {instance {image {frames {number}}}}} __typename}'
+    # 1 study, 2 series, 6 instances, 6 images, 6 frames
+    assert "errors" not in await answer(text, 21)
+    body = await answer(text, 20)
+    assert body["data"] == {"study": None, "__typename": "Query"}
+    [error] = body["errors"]
+    assert error["path"] == ["study"]
+    assert error["extensions"] == {
+        "code": "OPERATION_TOO_COMPLEX",
+        "limit": "cost",
+        "value": 21,
+        "max": 20,
+    }
+    [error] = (await answer(text, 6))["errors"]
+    # no more instances are read than it takes to know
+    assert error["extensions"]["value"] == 7
+
+
+async def test_a_page_of_whole_trees_is_possible(ask: Ask) -> None:
+    reply = await ask(
+        """{studies(first: 100) {edges {node {series {instance {uid image {
+             rows columns frames {url} rendered}}}}}}
+            patients(first: 50) {edges {node {studies(first: 100) {edges {node {
+             series {instance {uid image {rows}}}}}}}}}}"""
+    )
+    assert reply.data["studies"]["edges"]
+
+
+async def test_a_body_beyond_the_limit_is_refused(ask: Ask) -> None:
+    reply = await ask("{__typename} #" + "x" * MAX_BODY_BYTES)
+    assert reply.status == 413
+    assert reply.code == "TOO_LARGE"
