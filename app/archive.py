@@ -61,8 +61,12 @@ async def open_archive(settings: Settings) -> AsyncIterator[Archive]:
         Invalid: A setting makes no sense.
     """
     async with AsyncExitStack() as stack:
-        database = await _database(settings, stack)
-        objects = await open_objects(settings)
+        database = await open_chosen_database(settings, stack)
+        await prepare(database)
+        try:
+            objects = await open_objects(settings)
+        except ValueError as error:
+            raise Invalid(f"setting RADIOGRAPH_STORAGE_URL: {error}") from error
         stack.push_async_callback(objects.close)
         identity = await Identity.open(settings)
         stack.push_async_callback(identity.close)
@@ -119,24 +123,36 @@ def scope_problem(resource: str, text: str) -> str | None:
     return None
 
 
-async def _database(settings: Settings, stack: AsyncExitStack) -> Database:
+async def open_chosen_database(settings: Settings, stack: AsyncExitStack) -> Database:
+    """Open the database that the settings name, starting it if it is the embedded one.
+
+    Raises:
+        Unavailable: The embedded database does not start; others are not asked.
+        Invalid: A setting makes no sense.
+    """
     url = settings.database_url.get_secret_value() if settings.database_url else None
     if url is None:
         if settings.mode == "production":
             raise Invalid(
                 "production needs RADIOGRAPH_DATABASE_URL; the embedded one is for trials"
             )
-        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        try:
+            settings.data_dir.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise Invalid(f"setting RADIOGRAPH_DATA_DIR: {error.strerror}") from error
         url = (await stack.enter_async_context(EmbeddedDatabase(settings.data_dir))).url
     database = open_database(url, settings.database_name, settings.request_timeout)
     stack.callback(database.client.close)
-    await prepare(database)
     return database
 
 
 def _site(settings: Settings) -> Site:
+    try:
+        time_zone = ZoneInfo(settings.time_zone) if settings.time_zone else None
+    except (KeyError, ValueError, OSError) as error:
+        raise Invalid("setting RADIOGRAPH_TIME_ZONE: no such IANA time zone") from error
     return Site(
-        time_zone=ZoneInfo(settings.time_zone) if settings.time_zone else None,
+        time_zone=time_zone,
         patient_id_system=settings.patient_id_system,
         issuer_systems=settings.issuer_systems,
         pad_times=settings.pad_times,

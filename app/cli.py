@@ -3,53 +3,68 @@
 import argparse
 import asyncio
 import contextlib
+import os
 import socket
 import sys
-from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import structlog
 import uvicorn
 from pydantic import ValidationError
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from schema.build import sdl
 
 from app.archive import Archive, open_archive, open_book
 from app.demo import SAMPLES, a_patient, sample_sources, tokens
 from app.doctor import diagnose
 from app.identity.development import DevelopmentIssuer
 from app.identity.roles import ROLES
-from app.imaging.intake import Taken, take_in
-from app.imaging.sources import Source, sources
+from app.imaging.sources import sources
 from app.imaging.sweep import sweep
-from app.logs import configure_logging
+from app.loading import load, say, summary
+from app.logs import configure_logging, place
 from app.main import create_app
 from app.settings import Settings
+from app.store.database import is_outage
 from fhir.errors import Invalid, ResourceError
 from policies.errors import PolicyError
+from schema.build import sdl
 
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
+log = structlog.get_logger(__name__)
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; give its exit code: 0 done, 1 something was refused or wrong, 2 misused."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
     parsed = _parser().parse_args(arguments)
     try:
         return int(parsed.run(parsed))
     except ValidationError as error:
         for problem in error.errors():
             name = "_".join(str(part) for part in problem["loc"]).upper()
-            err.print(f"setting RADIOGRAPH_{name}: {problem['msg']}", markup=False)
+            _complain(f"setting RADIOGRAPH_{name}: {problem['msg']}")
     except PolicyError as error:
-        err.print(f"the policy cannot be used:\n{error}", markup=False)
+        _complain(f"the policy cannot be used:\n{error}")
     except ResourceError as error:
-        err.print(error.message, markup=False)
+        _complain(error.message)
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:  # whoever read our output has enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        _complain(f"{error.filename or 'the system'}: {error.strerror}")
+    except Exception as error:  # noqa: BLE001 - the edge; texts of errors may hold patient data
+        if is_outage(error):
+            _complain("the database does not answer; see `python -m app doctor`")
+        else:
+            log.error("command failed", **place(error))  # noqa: TRY400 - no text, see above
     return 1
+
+
+def _complain(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -103,10 +118,11 @@ def _demo(arguments: argparse.Namespace) -> int:
 async def _run_demo(settings: Settings) -> int:
     async with open_archive(settings) as archive:
         if not await archive.ledger.marked(SAMPLES):
-            out.print("Loading sample studies; the next time they are there already.")
-            counts = await _take(archive, list(sample_sources()), quiet=True)
+            say("Loading sample studies; the next time they are there already.")
+            found = list(sample_sources())
+            counts = await load(archive, lambda: found, quiet=True)
             await archive.ledger.mark(SAMPLES)
-            out.print(_summary(counts))
+            say(summary(counts))
         patient = await a_patient(archive)
         _print_doors(settings, tokens(archive, patient), patient)
         return await _run(settings, archive)
@@ -114,7 +130,7 @@ async def _run_demo(settings: Settings) -> int:
 
 def _print_doors(settings: Settings, signed: dict[str, str], patient: str | None) -> None:
     url = settings.base_url
-    out.print("\n[bold]Radiograph[/bold]")
+    say("\nRadiograph")
     for about, path in (
         ("start page", "/"),
         ("GraphQL", "/graphql"),
@@ -123,12 +139,12 @@ def _print_doors(settings: Settings, signed: dict[str, str], patient: str | None
         ("REST and OpenAPI", "/docs"),
         ("health", "/ready"),
     ):
-        out.print(f"  {about:<17} {url}{path}")
-    out.print("\nTokens for development, good for 12 hours (Authorization: Bearer …)")
+        say(f"  {about:<17} {url}{path}")
+    say("\nTokens for development, good for 12 hours (Authorization: Bearer …)")
     for role, token in signed.items():
         of = f"  (Patient/{patient})" if role in {"patient", "proxy"} and patient else ""
-        out.print(f"{role}{of}:\n{token}", markup=False)
-    out.print("\nStop with Ctrl-C.")
+        say(f"{role}{of}:\n{token}")
+    say("\nStop with Ctrl-C.")
 
 
 def _serve(arguments: argparse.Namespace) -> int:
@@ -138,7 +154,7 @@ def _serve(arguments: argparse.Namespace) -> int:
 
     async def run() -> int:
         async with open_archive(settings) as archive:
-            out.print(f"serving on {settings.base_url}")
+            say(f"serving on {settings.base_url}")
             return await _run(settings, archive)
 
     return asyncio.run(run())
@@ -182,47 +198,14 @@ def _ingest(arguments: argparse.Namespace) -> int:
 
     async def run() -> int:
         async with open_archive(_settings()) as archive:
-            found = list(sources(arguments.paths))
-            counts = await _take(archive, found, quiet=arguments.quiet)
-            out.print(_summary(counts))
-            return 1 if counts["refused"] or counts["conflict"] or not found else 0
+            counts = await load(archive, lambda: sources(arguments.paths), quiet=arguments.quiet)
+        say(summary(counts))
+        if not counts:
+            _complain("there are no files")
+        kept = counts["stored"] + counts["duplicate"]
+        return 0 if kept and kept == counts.total() else 1
 
     return asyncio.run(run())
-
-
-async def _take(archive: Archive, found: Iterable[Source], *, quiet: bool) -> Counter[str]:
-    counts: Counter[str] = Counter()
-    todo = list(found)
-    progress = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=err,
-        transient=not err.is_terminal,
-    )
-    with progress:
-        task = progress.add_task("ingest", total=len(todo))
-        async for batch in take_in(archive.ingest, archive.audit, todo):
-            for one in batch:
-                counts[one.outcome.status] += 1
-                if not quiet:
-                    out.print(_line(one), markup=False)
-            progress.advance(task, len(batch))
-    return counts
-
-
-def _line(taken: Taken) -> str:
-    outcome = taken.outcome
-    said = outcome.message if outcome.status != "stored" else ""
-    odd = f" (odd: {'; '.join(outcome.warnings)})" if outcome.warnings else ""
-    return f"{outcome.status:<9} {taken.name}{': ' if said else ''}{said}{odd}"
-
-
-def _summary(counts: Counter[str]) -> str:
-    total = sum(counts.values())
-    parts = [f"{counts[one]} {one}" for one in ("stored", "duplicate", "conflict", "refused")]
-    return f"{total} files: {', '.join(parts)}"
 
 
 def _token(arguments: argparse.Namespace) -> int:
@@ -230,16 +213,16 @@ def _token(arguments: argparse.Namespace) -> int:
     if settings.mode == "production":
         raise Invalid("production believes no development tokens; use your issuer's")
     issuer = DevelopmentIssuer(settings.data_dir)
-    out.print(
-        issuer.token(
-            arguments.role,
-            patient=arguments.patient,
-            specialty=arguments.specialty,
-            subject=arguments.subject,
-            minutes=arguments.minutes,
-        ),
-        markup=False,
+    token = issuer.token(
+        arguments.role,
+        patient=arguments.patient,
+        specialty=arguments.specialty,
+        subject=arguments.subject,
+        minutes=arguments.minutes,
     )
+    if not settings.development_issuer:
+        _complain("it is believed by `demo`, and with RADIOGRAPH_DEVELOPMENT_ISSUER=true")
+    say(token)
     return 0
 
 
@@ -249,7 +232,7 @@ def _sweep(_arguments: argparse.Namespace) -> int:
     async def run() -> int:
         async with open_archive(_settings()) as archive:
             swept = await sweep(archive.ingest)
-        out.print(
+        say(
             f"{swept.objects_removed} objects without instance removed, "
             f"{swept.partial_writes_removed} interrupted writes removed, "
             f"{swept.studies_settled} studies counted again, "
@@ -270,7 +253,7 @@ def _reindex(_arguments: argparse.Namespace) -> int:
             async for study in archive.ledger.studies():
                 await archive.ingest.derive(study)
                 done += 1
-        out.print(f"{done} studies derived again")
+        say(f"{done} studies derived again")
         return 0
 
     return asyncio.run(run())
@@ -284,7 +267,7 @@ def _doctor(_arguments: argparse.Namespace) -> int:
         nonlocal well
         async for finding in diagnose(_settings()):
             well = well and finding.ok
-            out.print(f"{'ok   ' if finding.ok else 'WRONG'} {finding}", markup=False)
+            say(f"{'ok   ' if finding.ok else 'WRONG'} {finding}")
 
     asyncio.run(run())
     return 0 if well else 1
@@ -299,5 +282,5 @@ def _policy_check(_arguments: argparse.Namespace) -> int:
     configure_logging(readable=True)
     settings = _settings()
     book = open_book(settings, last_good=None)
-    out.print(f"the policy in {settings.policy_dir} is good, version {book.current.version}")
+    say(f"the policy in {settings.policy_dir} is good, version {book.current.version}")
     return 0

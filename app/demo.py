@@ -1,33 +1,27 @@
 """`make demo`: real sample data in the archive, and a token for every role."""
 
-from collections.abc import Callable, Iterator
-from contextlib import closing
-from io import BytesIO
-from typing import IO
+from collections.abc import Iterator
+from typing import Final
 
 from app.archive import Archive
 from app.identity.development import DevelopmentIssuer
 from app.identity.roles import ROLES
-from app.imaging.sources import Source, sources
+from app.imaging.sources import Source, in_memory, sources
 from app.samples.archive import pydicom_files, samples
 from fhir.repository import Wanted
 from fhir.search import EVERYTHING
 
 # Other samples get another name, and are loaded once more.
-SAMPLES = "samples-1"
-TOKEN_MINUTES = 12 * 60
-_OF_A_PATIENT = frozenset({"patient", "proxy"})
+SAMPLES: Final = "samples-1"
+TOKEN_MINUTES: Final = 12 * 60
+_OF_A_PATIENT: Final = frozenset({"patient", "proxy"})
 
 
 def sample_sources() -> Iterator[Source]:
     """List the generated archive, then every DICOM file that pydicom ships."""
     for name, data in samples():
-        yield Source(name, len(data), _opener(data))
+        yield in_memory(name, data)
     yield from sources(pydicom_files())
-
-
-def _opener(data: bytes) -> Callable[[], "closing[IO[bytes]]"]:
-    return lambda: closing(BytesIO(data))
 
 
 async def a_patient(archive: Archive) -> str | None:

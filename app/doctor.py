@@ -9,10 +9,11 @@ from dataclasses import dataclass
 
 import httpx
 
-from app.archive import open_archive, open_book
+from app.archive import open_archive, open_book, open_chosen_database
 from app.embedded.binary import available
-from app.health import checks
 from app.settings import Settings
+from app.store.ledger import Ledger
+from app.store.objects import open_objects
 from fhir.errors import ResourceError
 from policies.errors import PolicyError
 
@@ -33,26 +34,23 @@ class Finding:
 
 async def diagnose(settings: Settings) -> AsyncIterator[Finding]:
     """Look at everything the service needs, the simplest first; go on after what is wrong."""
+    well = True
+    async for finding in _parts(settings):
+        well = well and finding.ok
+        yield finding
+    if well:
+        yield await _service(settings)
+
+
+async def _parts(settings: Settings) -> AsyncIterator[Finding]:
     yield Finding("python", True, sys.version.split()[0])
     yield Finding("mode", True, _mode(settings))
     yield _disk(settings)
-    if settings.database_url is None:
-        why = await asyncio.to_thread(available)
-        yield Finding("embedded database", why is None, why or "can run here")
-    try:
-        await asyncio.to_thread(open_book, settings, last_good=None)
-    except PolicyError as error:
-        yield Finding("policy files", False, str(error))
+    yield await _policy(settings)
+    yield await _storage(settings)
     async for finding in _issuers(settings):
         yield finding
-    async with AsyncExitStack() as stack:
-        try:
-            archive = await stack.enter_async_context(open_archive(settings))
-        except (ResourceError, PolicyError) as error:
-            yield Finding("service", False, f"cannot start: {error}")
-            return
-        for check in await checks(archive):
-            yield Finding(check.name, check.ok, check.message)
+    yield await _database(settings)
 
 
 def _mode(settings: Settings) -> str:
@@ -68,6 +66,48 @@ def _disk(settings: Settings) -> Finding:
     )
     free = shutil.disk_usage(folder).free
     return Finding("disk", free > _ENOUGH_BYTES, f"{free / 2**30:.1f} GiB free at {folder}")
+
+
+async def _policy(settings: Settings) -> Finding:
+    try:
+        book = await asyncio.to_thread(open_book, settings, last_good=None)
+    except PolicyError as error:
+        return Finding("policy", False, str(error))
+    return Finding("policy", True, f"version {book.current.version} is good")
+
+
+async def _storage(settings: Settings) -> Finding:
+    where = settings.storage_url or f"{settings.data_dir}/objects"
+    try:
+        objects = await open_objects(settings)
+        try:
+            await objects.check()
+        finally:
+            await objects.close()
+    except (ResourceError, ValueError) as error:
+        return Finding("storage", False, f"{where}: {error}")
+    return Finding("storage", True, f"{where} can be read and written")
+
+
+async def _database(settings: Settings) -> Finding:
+    name = "database" if settings.database_url else "embedded database"
+    if settings.database_url is None and (why := await asyncio.to_thread(available)):
+        return Finding(name, False, why)
+    async with AsyncExitStack() as stack:
+        try:
+            database = await open_chosen_database(settings, stack)
+        except ResourceError as error:
+            return Finding(name, False, error.message)
+        problem = await Ledger(database).problem()
+    return Finding(name, problem is None, problem or "answers")
+
+
+async def _service(settings: Settings) -> Finding:
+    try:
+        async with open_archive(settings):
+            return Finding("service", True, "can start")
+    except (ResourceError, PolicyError) as error:
+        return Finding("service", False, f"cannot start: {error}")
 
 
 async def _issuers(settings: Settings) -> AsyncIterator[Finding]:

@@ -316,7 +316,7 @@ class GuardedRepository:
         parts = [self.narrowed(search, plan.anchor)]
         closed = set()
         for coordinate in search.coordinates:
-            for decision in self.access.decisions(coordinate):
+            for decision in self.access.decisions(coordinate, on=plan.resource):
                 if decision.never:
                     closed.add(coordinate)
                 elif not _wherever(plan.anchor, decision):
@@ -337,7 +337,7 @@ class GuardedRepository:
         return frozenset(
             coordinate
             for coordinate in coordinates_of(resource, parameter(resource, name))
-            for decision in self.access.decisions(coordinate)
+            for decision in self.access.decisions(coordinate, on=resource)
             if not _wherever(anchor, decision)
         )
 

@@ -83,8 +83,9 @@ async def search_images(
         Invalid: The caller sees so many studies, yet not all, that one has to be named.
     """
     plan = guarded.plan("Image", elements)
-    if plan.anchor.never:
-        guarded.access.refuse("search", "Image", {"Image.id"})
+    for coordinate in ("Image.id", "ImagingStudy.id"):
+        if not guarded.access.allows(coordinate):
+            guarded.access.refuse("search", "Image", {coordinate})
     secret = {one for one in search.coordinates if not guarded.access.allows(one)}
     if secret:
         guarded.refused |= secret
@@ -106,7 +107,8 @@ async def search_images(
         closed = guarded.closed_on(study, plan) if study else plan.readable - plan.granted
         refused = outermost(plan.refused | closed)
         guarded.refused |= refused
-        rows.append(Row(record, without(record.resource, refused), refused))
+        unasked = {"Image.study"} - plan.readable  # read to know whose scopes hold
+        rows.append(Row(record, without(record.resource, refused | unasked), refused))
     guarded.access.note(
         Entry(
             "search",
@@ -173,7 +175,9 @@ async def stored_image(
 
 async def _within_studies(guarded: GuardedRepository, search: Search, plan: Plan) -> Filter:
     """Narrow images to the studies that are open: all of them, or those by name."""
-    looked_at = {one for name in search.coordinates for one in guarded.access.decisions(name)}
+    looked_at = {
+        one for name in search.coordinates for one in guarded.access.decisions(name, on="Image")
+    }
     narrow = all_of(
         guarded.access.rows(decision, "ImagingStudy")
         for decision in (

@@ -134,7 +134,7 @@ PARAMETERS: Mapping[str, Mapping[str, Parameter]] = MappingProxyType(
                 definition="ImagingStudy-endpoint",
             ),
             Parameter("description", "string", ("description",), words=True),
-            Parameter("patient-name", "string", ("subject.display",), sortable=True),
+            Parameter("patient-name", "string", ("subject.display",), sortable=True, words=True),
         ),
         "Image": MappingProxyType(
             {

@@ -36,15 +36,15 @@ def fhir_routes(server_url: str, version: str) -> APIRouter:
     base_url = f"{server_url}/fhir"
     router = APIRouter(prefix="/fhir", tags=["fhir"], default_response_class=Response)
 
-    @router.get("/metadata")
     @router.head("/metadata", include_in_schema=False)
+    @router.get("/metadata")
     async def metadata(request: Request) -> Response:
         """CapabilityStatement."""
         negotiate(request.headers, request.query_params.multi_items())
         return _answer(request, capability_statement(base_url, version))
 
-    @router.get("/{resource_type}/{resource_id}")
     @router.head("/{resource_type}/{resource_id}", include_in_schema=False)
+    @router.get("/{resource_type}/{resource_id}")
     async def read(request: Request, resource_type: str, resource_id: str) -> Response:
         """Read one resource by id."""
         negotiate(request.headers, request.query_params.multi_items())
@@ -56,8 +56,8 @@ def fhir_routes(server_url: str, version: str) -> APIRouter:
         [resource] = await _complete(_guarded(request), [row])
         return _answer(request, resource, headers)
 
-    @router.get("/{resource_type}")
     @router.head("/{resource_type}", include_in_schema=False)
+    @router.get("/{resource_type}")
     async def search(request: Request, resource_type: str) -> Response:
         """Search a type; the parameters are in the CapabilityStatement."""
         return await _search(request, base_url, resource_type, request.query_params.multi_items())

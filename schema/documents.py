@@ -67,7 +67,7 @@ def _parsed(query: str, limits: Limits) -> DocumentNode:
     try:
         return parse(query, max_tokens=limits.tokens)
     except GraphQLSyntaxError as error:
-        if error.message.startswith("Document contains more than"):
+        if "Document contains more than" in error.message:
             problem: ResourceError = TooComplex("tokens", limits.tokens + 1, limits.tokens)
         else:
             problem = Malformed(_VALUE.sub(r"\1", error.message))

@@ -8,8 +8,8 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from app import __version__
+from app.dicomweb.envelope import END_OF_PART, Envelope
 from app.dicomweb.media_types import Offer
-from app.dicomweb.multipart import END_OF_PART, Envelope
 from fhir.repository import StoredImage
 
 _TAG_CHARACTERS = 32

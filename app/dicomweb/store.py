@@ -13,11 +13,12 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from app.dicomweb.media_types import RELATED, MediaType, Offer, choose, media_type
-from app.dicomweb.multipart import Malformed, Part, parts
 from app.dicomweb.retrieve import DICOM, archive_of
 from app.dicomweb.store_answer import response, status
 from app.doors import guarded
-from app.imaging.ingest import Ingest, Outcome
+from app.imaging.ingest import Ingest
+from app.imaging.outcome import Outcome
+from app.multipart import Part, boundary, parts
 from fhir.access import MAX_IDS, Entry
 from fhir.errors import Invalid, TooLarge, UnsupportedMedia
 from fhir.guarded import GuardedRepository, patients_of
@@ -50,10 +51,10 @@ async def store(request: Request, study: str | None = None) -> Response:
     try:
         async for part in incoming:
             await upload.take(part)
-    except (Malformed, TooLarge) as error:
+    except (Invalid, TooLarge) as error:
         broken = error
     except ClientDisconnect:
-        broken = Malformed("The body was broken off.")
+        broken = Invalid("The body was broken off.")
     finally:
         await upload.settle()
         await _note(repository, upload.outcomes)
@@ -64,7 +65,7 @@ async def store(request: Request, study: str | None = None) -> Response:
         reason = "too-large" if isinstance(broken, TooLarge) else "malformed"
         outcomes.append(Outcome("refused", reason, broken.message))
     if not outcomes or {one.reason for one in outcomes} == {"empty"}:
-        raise Malformed("The body holds no DICOM object.")
+        raise Invalid("The body holds no DICOM object.")
     content = response(outcomes, f"{archive.settings.base_url}/dicomweb")
     return Response(
         orjson.dumps(content), status_code=status(outcomes), media_type=answer.media_type
@@ -94,8 +95,8 @@ class Upload:
 
     async def settle(self) -> None:
         """Make the records of every study true that something was added to."""
-        for study in dict.fromkeys(one.study for one in self.outcomes if one.kept and one.study):
-            await self.ingest.settle(study)
+        kept = (one.study for one in self.outcomes if one.kept)
+        await self.ingest.settle_all(study for study in kept if study)
 
 
 def _named(content_type: str) -> str:
@@ -114,7 +115,7 @@ def _parts(request: Request, most: int) -> AsyncIterator[Part]:
     body = _limited(request.stream(), most)
     if sent.name == DICOM:
         return _alone(body)
-    return parts(body, sent.parameters.get("boundary", ""))
+    return parts(body, boundary(request.headers["content-type"], RELATED))
 
 
 def _content(request: Request) -> MediaType:
@@ -128,7 +129,7 @@ def _content(request: Request) -> MediaType:
 
 
 async def _alone(body: AsyncIterator[bytes]) -> AsyncIterator[Part]:
-    yield Part({}, body)
+    yield Part(1, {}, body)
     async for _ in body:  # an object refused early: some clients do not listen while they send
         pass
 

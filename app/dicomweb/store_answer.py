@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final
 
-from app.imaging.ingest import Outcome
+from app.imaging.outcome import Outcome
 from fhir.attributes import tag
 
 Json = Any
@@ -20,6 +20,7 @@ TOLERATED: Final = 0xB007
 FAILURE_REASONS: Final[Mapping[str, int]] = MappingProxyType(
     {
         "too-large": OUT_OF_RESOURCES,
+        "header-too-large": OUT_OF_RESOURCES,
         "deflate-bomb": OUT_OF_RESOURCES,
         "wrong-study": MISMATCH,
         "wrong-patient": MISMATCH,

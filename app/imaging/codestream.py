@@ -32,7 +32,7 @@ class Codestream:
         jpeg_ls: Whether a JPEG header announces JPEG-LS.
         lossless: Whether a JPEG header announces lossless prediction (SOF3 and its kin).
         colour: Colour space if the markers tell it; what JPEG 2000 transformed becomes RGB.
-        complete: Whether the end is marked; some decoders fill in what is missing and stay silent.
+        complete: Whether the end is marked.
     """
 
     rows: int
@@ -60,6 +60,7 @@ def read_jpeg(frame: bytes) -> Codestream | None:
             continue
         length = int.from_bytes(frame[position + 2 : position + 4])
         segment = frame[position + 4 : position + 2 + length]
+        position += 2 + max(length, 2)
         if marker == _SOS:
             break
         if marker in _SOF:
@@ -68,8 +69,7 @@ def read_jpeg(frame: bytes) -> Codestream | None:
             says = "YBR" if segment[11] else "RGB"
         elif marker == _APP0 and segment.startswith(b"JFIF") and says is None:
             says = "YBR"
-        position += 2 + max(length, 2)
-    return _jpeg(*found, says, frame.rfind(_END) > position) if found else None
+    return _jpeg(*found, says, frame.rfind(_END) >= position) if found else None
 
 
 def _jpeg(marker: int, segment: bytes, says: str | None, complete: bool) -> Codestream | None:
@@ -119,7 +119,7 @@ def read_jpeg2000(frame: bytes) -> Codestream | None:
         precision=(size & 0x7F) + 1,
         signed=bool(size & 0x80),
         colour="RGB" if _transforms(frame, position) else None,
-        complete=frame.rfind(_END) > position,
+        complete=frame.rfind(_END) >= position,
     )
 
 

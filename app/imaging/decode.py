@@ -21,7 +21,6 @@ _NO_RUN = 128
 _NUMBERED = "1.2.840.10008.1.2.4."
 _JPEG = frozenset({"50", "51", "53", "55", "57", "70", "80", "81"})
 _JPEG_2000 = frozenset({"90", "91", "92", "93", "201", "202", "203"})
-_HTJ2K_LOSSLESS = "201"
 _JPEG_XL = frozenset({"110", "111", "112"})
 _JPEG_XL_LOSSLESS = "110"
 _VIDEO = frozenset(str(number) for number in range(100, 109))
@@ -57,7 +56,7 @@ def decode(frame: bytes, layout: PixelLayout) -> NDArray[Any]:
         if family in _JPEG:
             return _jpeg(frame, layout)
         if family in _JPEG_2000:
-            return _jpeg2000(frame, layout, openjph=family == _HTJ2K_LOSSLESS)
+            return _jpeg2000(frame, layout)
         if family in _JPEG_XL:
             return _jpeg_xl(frame, layout, lossless=family == _JPEG_XL_LOSSLESS)
     except _FAILURES as error:
@@ -126,20 +125,8 @@ def _upsample(values: NDArray[Any], layout: PixelLayout) -> NDArray[Any]:
 def _rle(frame: bytes, layout: PixelLayout) -> NDArray[Any]:
     if layout.bits_allocated == 1 or layout.floating:
         raise Undecodable("Run-length encoded bits and floats are not decoded.")
-    word = np.dtype(f"u{layout.bits_allocated // 8}")
-    try:
-        raw = imagecodecs.dicomrle_decode(frame, word.newbyteorder("<"))
-        words = np.frombuffer(raw, word.newbyteorder("<"), layout.samples)
-    except _FAILURES:
-        words = _lenient_rle(frame, layout)
-    planes = words.reshape(layout.samples_per_pixel, layout.rows, layout.columns)
-    whole = np.ascontiguousarray(planes.transpose(1, 2, 0), word).reshape(layout.shape)
-    return _coloured(_extend(whole, layout), layout)
-
-
-def _lenient_rle(frame: bytes, layout: PixelLayout) -> NDArray[Any]:
-    """Decode segments that have too many bytes, or a last run that is cut, as some writers do."""
     width, pixels = layout.bits_allocated // 8, layout.rows * layout.columns
+    # imagecodecs.dicomrle_decode trusts these numbers, and crashes if they are wrong.
     count, *offsets = _RLE_HEADER.unpack(frame[: _RLE_HEADER.size].ljust(_RLE_HEADER.size, b"\0"))
     if count != layout.samples_per_pixel * width or count > len(offsets):
         raise Undecodable("The frame has another number of segments than its layout needs.")
@@ -147,13 +134,28 @@ def _lenient_rle(frame: bytes, layout: PixelLayout) -> NDArray[Any]:
     segments = [
         _expand_runs(frame[start:end], pixels) for start, end in zip(offsets, ends, strict=False)
     ]
-    # Most significant byte first (PS3.5 G.2).
-    octets = np.frombuffer(b"".join(segments), np.uint8)
-    octets = octets.reshape(layout.samples_per_pixel, width, pixels).transpose(0, 2, 1)
-    return np.ascontiguousarray(octets).view(f">u{width}")
+    planes = np.empty((layout.samples_per_pixel, pixels, width), np.uint8)
+    for index, segment in enumerate(segments):
+        # Most significant byte first (PS3.5 G.2).
+        planes[index // width, :, index % width] = segment
+    words = planes.view(f">u{width}").astype(f"u{width}", copy=False)
+    shape = layout.samples_per_pixel, layout.rows, layout.columns
+    whole = np.ascontiguousarray(words.reshape(shape).transpose(1, 2, 0)).reshape(layout.shape)
+    return _coloured(_extend(whole, layout), layout)
 
 
-def _expand_runs(segment: bytes, length: int) -> bytes:
+def _expand_runs(segment: bytes, length: int) -> NDArray[np.uint8]:
+    try:
+        found = imagecodecs.packbits_decode(segment)
+    except RuntimeError:
+        found = _expand_cut_runs(segment, length)
+    if len(found) < length:
+        raise Undecodable("The frame ends before its image does.")
+    return np.frombuffer(found, np.uint8, length)
+
+
+def _expand_cut_runs(segment: bytes, length: int) -> bytes:
+    """Expand runs of which the last is cut, or followed by stray bytes, as some writers do."""
     found, position = bytearray(), 0
     while len(found) < length and position < len(segment):
         control = segment[position]
@@ -165,19 +167,17 @@ def _expand_runs(segment: bytes, length: int) -> bytes:
             position += 2
         else:
             position += 1
-    if len(found) < length:
-        raise Undecodable("The frame ends before its image does.")
-    return bytes(found[:length])
+    return bytes(found)
 
 
 def _jpeg(frame: bytes, layout: PixelLayout) -> NDArray[Any]:
     header = _checked(read_jpeg(frame), layout)
     if header.jpeg_ls:
         return _coloured(_values(imagecodecs.jpegls_decode(frame), header, layout), layout)
-    if not header.complete:
-        raise Undecodable("The frame ends before its image does.")
     if header.lossless:
-        return _coloured(_values(_lossless(frame), header, layout), layout)
+        # The same colour space twice: values stay as they are.
+        pixels = imagecodecs.jpeg8_decode(frame, colorspace="UNKNOWN", outcolorspace="UNKNOWN")
+        return _coloured(_values(pixels, header, layout), layout)
     if header.samples == 1:
         return _values(imagecodecs.jpeg8_decode(frame), header, layout)
     stated = "RGB" if layout.photometric_interpretation == "RGB" else "YBR"
@@ -186,21 +186,11 @@ def _jpeg(frame: bytes, layout: PixelLayout) -> NDArray[Any]:
     return _values(pixels, header, layout)
 
 
-def _lossless(frame: bytes) -> NDArray[Any]:
-    try:
-        # The same space twice: values stay as they are.
-        return imagecodecs.jpeg8_decode(frame, colorspace="UNKNOWN", outcolorspace="UNKNOWN")
-    except RuntimeError:
-        return imagecodecs.ljpeg_decode(frame)
-
-
-def _jpeg2000(frame: bytes, layout: PixelLayout, *, openjph: bool) -> NDArray[Any]:
+def _jpeg2000(frame: bytes, layout: PixelLayout) -> NDArray[Any]:
     header = _checked(read_jpeg2000(frame), layout)
-    if not header.complete:
-        raise Undecodable("The frame ends before its image does.")
-    # OpenJPH is twice as fast, but lets values of irreversible wavelets wrap around.
-    pixels = imagecodecs.htj2k_decode(frame) if openjph else imagecodecs.jpeg2k_decode(frame)
-    values = _values(pixels, header, layout)
+    # OpenJPH would be twice as fast for HTJ2K, but imagecodecs hides its errors and gives what
+    # was in memory, and values of irreversible wavelets wrap around.
+    values = _values(imagecodecs.jpeg2k_decode(frame), header, layout)
     return values if header.colour == "RGB" else _coloured(values, layout)
 
 
@@ -220,6 +210,9 @@ def _checked(header: Codestream | None, layout: PixelLayout) -> Codestream:
         raise Undecodable("The frame is of another size than its layout says.")
     if header.precision > layout.bits_allocated:
         raise Undecodable("The frame has deeper samples than its layout says.")
+    if not header.complete:
+        # Without an end, CharLS searches for seconds, and others make up what is missing.
+        raise Undecodable("The frame ends before its image does.")
     return header
 
 

@@ -5,90 +5,65 @@ is gone: an object counts as kept once its bytes, its instance and its study are
 """
 
 import asyncio
-import math
-import secrets
-import time
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from contextlib import aclosing
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from datetime import UTC, datetime
+from typing import Final
 
+from app.imaging.lease import Lease
+from app.imaging.outcome import Outcome, Status
 from app.imaging.part10 import Part10, Part10Parser, Refused
-from app.store.ledger import Ledger, SeriesCount
+from app.imaging.studies import ENDPOINT_ID, Studies
+from app.store.ledger import Claim, Encoded, Ledger, Unfit, encoded
 from app.store.ports import ObjectStore
-from fhir.attributes import Attributes, text
 from fhir.from_dicom.image import image
-from fhir.from_dicom.imaging_study import assemble, imaging_study, subject
-from fhir.from_dicom.patient import patient, patient_key, same_patient
-from fhir.from_dicom.series import image_laterality, series
+from fhir.from_dicom.patient import patient_key, same_patient
+from fhir.from_dicom.series import image_laterality
 from fhir.from_dicom.site import Site
 from fhir.parameters import index
 
-Json = Any
-Status = Literal["stored", "duplicate", "conflict", "refused"]
+__all__ = ["ENDPOINT_ID", "Ingest", "Outcome", "Status"]
 
-ENDPOINT_ID = "dicomweb"
-LEASE = timedelta(seconds=30)
-RELEASED = {"system": "https://radiograph.dev/fhir/release", "code": "released"}
-NORMAL = {"system": "http://terminology.hl7.org/CodeSystem/v3-Confidentiality", "code": "N"}
-_IN_MEMORY = 4 * 2**20
+_IN_MEMORY: Final = 2 * 2**20
+_UNFIT: Final = Refused("header-too-large", "The header is too large or nested too deeply.")
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of one object.
+@dataclass(slots=True)
+class _Arrival:
+    """One object on its way in.
 
     Attributes:
-        status: `stored`; `duplicate`: the same bytes were there; `conflict`: other bytes, or
-            another patient, are there under this UID; `refused`: not an object we can hold.
-        reason: Stable slug for anything but `stored`; empty otherwise.
-        message: What is wrong and what to do, without values of the object.
-        size: Bytes of the object, as far as it was read.
-        warnings: What was odd and tolerated.
+        head: Its bytes, as long as they are not written.
     """
 
-    status: Status
-    reason: str = ""
-    message: str = ""
-    sop_class: str | None = None
-    instance: str | None = None
-    series: str | None = None
-    study: str | None = None
-    size: int = 0
-    warnings: tuple[str, ...] = ()
-
-    @property
-    def kept(self) -> bool:
-        """Whether the object is in the archive now."""
-        return self.status in {"stored", "duplicate"}
+    key: str
+    parser: Part10Parser
+    head: list[bytes] = field(default_factory=list)
+    written: bool = False
 
 
-@dataclass(slots=True)
-class _Turn:
-    """Settling one study in this process: whoever waits may be served by the next run."""
-
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    begun: int = 0
-    waiting: int = 0
-
-
-@dataclass(slots=True)
 class Ingest:
-    """The one way in, whatever the door.
+    """The one way in, whatever the door."""
 
-    Attributes:
-        release: Whether patients see a new study at once.
-        max_bytes: Of one object.
-    """
+    def __init__(
+        self, objects: ObjectStore, ledger: Ledger, site: Site, release: bool, max_bytes: int
+    ) -> None:
+        """Set where objects go, and how they are read.
 
-    objects: ObjectStore
-    ledger: Ledger
-    site: Site
-    release: bool
-    max_bytes: int
-    _turns: dict[str, _Turn] = field(default_factory=dict)
-    _lease: str = field(default_factory=lambda: secrets.token_hex(16))
-    _leased: float = -math.inf
+        Args:
+            objects: Holds the bytes.
+            ledger: Holds everything else.
+            site: Reads what headers leave open.
+            release: Whether patients see a new study at once.
+            max_bytes: Of one object.
+        """
+        self.objects = objects
+        self.ledger = ledger
+        self._site = site
+        self._max_bytes = max_bytes
+        self._lease = Lease(ledger.leases)
+        self._studies = Studies(ledger, site, release=release)
 
     async def store(self, chunks: AsyncIterator[bytes], *, study: str | None = None) -> Outcome:
         """Take in one object and settle its study before saying so.
@@ -104,211 +79,149 @@ class Ingest:
 
     async def add(self, chunks: AsyncIterator[bytes], *, study: str | None = None) -> Outcome:
         """Take in one object; nothing may be acknowledged before its study is settled too."""
-        key = _new_key()
-        parser = Part10Parser(max_bytes=self.max_bytes)
-        parsed = self._parsed(parser, chunks)
-        try:
-            head, complete = await _head(parsed)
-            if complete:
-                return await self._file(parser.close(), key, study, unwritten=head)
-            await self.objects.put(key, _joined(head, parsed))
-            part10 = parser.close()
-        except Refused as refusal:
-            await self.objects.delete(key)
-            return Outcome("refused", refusal.reason, refusal.message)
-        outcome = await self._file(part10, key, study)
-        if outcome.status != "stored":
-            await self.objects.delete(key)
-        return outcome
+        async with self._lease.held() as lease:
+            arrival = _Arrival(self._lease.new_key(lease), Part10Parser(max_bytes=self._max_bytes))
+            try:
+                part10 = await self._receive(arrival, chunks)
+                outcome = await self._file(part10, arrival, lease, study)
+            except Refused as refusal:
+                outcome = Outcome("refused", refusal.reason, refusal.message)
+            if arrival.written and outcome.status != "stored":
+                await self.objects.delete(arrival.key)
+            return outcome
 
-    async def _parsed(
-        self, parser: Part10Parser, chunks: AsyncIterator[bytes]
-    ) -> AsyncIterator[bytes]:
-        async for chunk in chunks:
-            await self._stay()
-            parser.feed(chunk)
-            yield chunk
-        await self._stay()
+    async def settle(self, study: str) -> None:
+        """Make a study's record, and its patient's, true for the instances that are there."""
+        await self._studies.settle(study)
+
+    async def settle_all(self, studies: Iterable[str]) -> None:
+        """Settle several studies, each once."""
+        await asyncio.gather(*(self.settle(study) for study in set(studies)))
+
+    async def derive(self, study: str) -> None:
+        """Derive a study's record again although its instances are the same (`reindex`)."""
+        await self._studies.derive(study)
+
+    async def close(self) -> None:
+        """Say that nothing is under way any more."""
+        await self._lease.close()
+
+    async def _receive(self, arrival: _Arrival, chunks: AsyncIterator[bytes]) -> Part10:
+        """Read an object to its end; write it if it is too large to wait in memory."""
+        async with aclosing(_parsed(arrival.parser, chunks)) as pieces:
+            size = 0
+            async for piece in pieces:
+                arrival.head.append(piece)
+                size += len(piece)
+                if size >= _IN_MEMORY:
+                    await self.objects.put(arrival.key, _joined(arrival.head, pieces))
+                    arrival.written = True
+                    break
+        return arrival.parser.close()
 
     async def _file(
-        self, part10: Part10, key: str, study: str | None, unwritten: list[bytes] | None = None
+        self, part10: Part10, arrival: _Arrival, lease: str, study: str | None
     ) -> Outcome:
         """Enter an object in the index; bytes not yet written are put first, if it is new."""
-        problem = await self._problem(part10, study)
-        if problem is not None:
-            return problem
-        if unwritten is not None:
-            await self.objects.put(key, _each(unwritten))
-        if await self.ledger.add(_document(part10, key)):
-            return _outcome(part10, "stored")
-        # somebody else was quicker with the same instance
-        if unwritten is not None:
-            await self.objects.delete(key)
-        stored = await self.ledger.digest(part10.sop_instance_uid)
-        return _known(part10, stored)
-
-    async def _problem(self, part10: Part10, study: str | None) -> Outcome | None:
-        """Say why an object is not entered; nothing is wrong with a new one."""
         if study not in {None, part10.study_instance_uid}:
             return _outcome(
                 part10, "refused", "wrong-study", "belongs to another study than the address names"
             )
-        stored = await self.ledger.digest(part10.sop_instance_uid)
-        if stored is not None:
-            return _known(part10, stored)
-        owner = patient_key(part10.attributes, self.site)
-        claim = await self.ledger.claim(part10.study_instance_uid, owner)
+        owner = patient_key(part10.attributes, self._site)
+        record = _record(part10, arrival.key, owner)
+        claim = await self._claimed(part10, owner, lease)
+        if isinstance(claim, Outcome):
+            return claim
+        if not arrival.written:
+            await self.objects.put(arrival.key, _joined(arrival.head))
+            arrival.written = True
+        match await self.ledger.enter(record):
+            case "unfit":
+                await self.ledger.remove_claim(part10.study_instance_uid, claim.id, lease)
+                raise _UNFIT
+            case "known":  # somebody else was quicker
+                seen = await self.ledger.seen(part10.sop_instance_uid, part10.study_instance_uid)
+                return _known(part10, seen.sha256) if seen.sha256 else _gone(part10)
+        # Only now is it certain that no deletion and no sweep has begun before it was entered.
+        holding = await self.ledger.claim_on(part10.study_instance_uid)
+        lives = holding is not None and holding.id == claim.id and not holding.deleting
+        if lives and await self._lease.holds(lease):
+            return _outcome(part10, "stored")
+        await self.ledger.remove_instances([(part10.sop_instance_uid, arrival.key)])
+        return _gone(part10)
+
+    async def _claimed(self, part10: Part10, owner: str, lease: str) -> Claim | Outcome:
+        """Claim the study for an object that is new, or say what is wrong with that."""
+        study = part10.study_instance_uid
+        seen = await self.ledger.seen(part10.sop_instance_uid, study)
+        claim = seen.claim
+        if claim and claim.deleting:
+            return _gone(part10)
+        if seen.sha256 is not None:
+            return _known(part10, seen.sha256)
+        if claim is None:
+            claim = await self.ledger.claim(study, owner, lease)
+        if claim.lease not in {None, lease}:
+            await self.ledger.adopt(study, claim, lease)
+        while (agreed := _agreed(claim.patient_key, owner)) is not None and not claim.deleting:
+            if agreed == claim.patient_key and (owner == agreed or claim.mixed):
+                return claim
+            await self.ledger.sharpen(study, claim, agreed)
+            claim = await self.ledger.claim(study, owner, lease)
         if claim.deleting:
-            return _outcome(
-                part10, "conflict", "being-deleted", "its study is being deleted; send it again"
-            )
-        if not same_patient(claim.patient_key, owner):
-            return _outcome(
-                part10,
-                "conflict",
-                "wrong-patient",
-                "its study belongs to another patient; correct PatientID or StudyInstanceUID",
-            )
-        return None
-
-    async def settle(self, study: str) -> None:
-        """Make a study's record, and its patient's, true for the instances that are there.
-
-        The record is a function of the set of instances, and is written only over the version
-        that was read before counting; so any interleaving of processes ends with true counts.
-        """
-        turn = self._turns.setdefault(study, _Turn())
-        # a run that has begun already may have counted before our instance was there
-        enough = turn.begun + 1
-        turn.waiting += 1
-        try:
-            async with turn.lock:
-                if turn.begun < enough:
-                    turn.begun += 1
-                    while not await self._settled(study):
-                        pass
-        finally:
-            turn.waiting -= 1
-            if not turn.waiting:
-                self._turns.pop(study, None)
-
-    async def settle_all(self, studies: Iterable[str]) -> None:
-        """Settle several studies, each once."""
-        for study in dict.fromkeys(studies):
-            await self.settle(study)
-
-    async def _settled(self, study: str, *, anew: bool = False) -> bool:
-        document = await self.ledger.study(study)
-        counts = await self.ledger.series_of(study)
-        if not counts or (document and "deleting" in document):
-            return True
-        if document is None:  # a sweep took the claim for abandoned
-            header = await self.ledger.attributes_of([counts[0].representative])
-            for attributes in header.values():
-                await self.ledger.claim(study, patient_key(attributes, self.site))
-            return False
-        derived_from = [
-            [one.uid, one.instances, one.representative, one.laterality] for one in counts
-        ]
-        if document.get("derivedFrom") == derived_from and not anew:
-            return True
-        headers = await self.ledger.attributes_of([one.representative for one in counts])
-        if len(headers) != len(counts):
-            return False  # one was deleted in between
-        speaker = headers[min(headers)]
-        owner = await self.ledger.patient_id(document["patientKey"])
-        rank = (text(speaker, "StudyDate") or "", study)
-        await self.ledger.save_patient(owner, patient(speaker, self.site), rank)
-        record = self._record(study, owner, counts, headers)
-        record["meta"] = self._labels(document)
-        return await self.ledger.save_study(study, document["version"], record, derived_from)
-
-    async def derive(self, study: str) -> None:
-        """Derive a study's record again although its instances are the same (`reindex`)."""
-        while not await self._settled(study, anew=True):
-            pass
-
-    def _record(
-        self,
-        study: str,
-        owner: str,
-        counts: Iterable[SeriesCount],
-        headers: Mapping[str, Attributes],
-    ) -> dict[str, Json]:
-        speaker = headers[min(headers)]
-        parts = []
-        for one in counts:
-            header = headers[one.representative]
-            part = series(header, self.site, uniform_laterality=one.laterality)
-            parts.append({**part, "numberOfInstances": one.instances})
-        return assemble(
-            imaging_study(speaker, self.site),
-            id=study,
-            subject=subject(owner, speaker),
-            series=parts,
-            endpoint=f"Endpoint/{ENDPOINT_ID}",
+            return _gone(part10)
+        return _outcome(
+            part10,
+            "conflict",
+            "wrong-patient",
+            "its study belongs to another patient; correct PatientID or StudyInstanceUID",
         )
 
-    def _labels(self, document: Mapping[str, Json]) -> dict[str, Json]:
-        """Keep the labels of a known study; a new one is normal, and released if so configured."""
-        if "resource" in document:
-            meta = document["resource"].get("meta", {})
-            return {name: meta[name] for name in ("security", "tag") if name in meta}
-        return {"security": [NORMAL]} | ({"tag": [RELEASED]} if self.release else {})
 
-    async def _stay(self) -> None:
-        """Keep `sweep` away from objects that are not in the index yet."""
-        if time.monotonic() - self._leased > LEASE.total_seconds() / 3:
-            self._leased = time.monotonic()
-            await self.ledger.renew_lease(self._lease, LEASE)
-
-    async def close(self) -> None:
-        """Say that nothing is under way any more."""
-        await self.ledger.end_lease(self._lease)
+def _agreed(claimed: str, said: str) -> str | None:
+    """Give the more telling of two keys of one patient, or None if they are of two."""
+    if same_patient(claimed, said) or same_patient(said, claimed):
+        return max(claimed, said, key=_tells)
+    return None
 
 
-def _new_key() -> str:
-    name = secrets.token_hex(16)
-    return f"{name[:2]}/{name[2:4]}/{name}"
+def _tells(key: str) -> int:
+    return 0 if key.startswith("study:") else 1 if key.startswith("issuer:|") else 2
 
 
-async def _head(chunks: AsyncIterator[bytes]) -> tuple[list[bytes], bool]:
-    """Take as many chunks as may lie in memory; say whether those were all."""
-    head, size = [], 0
+async def _parsed(
+    parser: Part10Parser, chunks: AsyncIterator[bytes]
+) -> AsyncGenerator[bytes, None]:
     async for chunk in chunks:
-        head.append(chunk)
-        size += len(chunk)
-        if size >= _IN_MEMORY:
-            return head, False
-    return head, True
-
-
-async def _each(chunks: Iterable[bytes]) -> AsyncIterator[bytes]:
-    for chunk in chunks:
+        parser.feed(chunk)
         yield chunk
 
 
-async def _joined(head: Iterable[bytes], rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def _joined(
+    head: Iterable[bytes], rest: AsyncIterator[bytes] | None = None
+) -> AsyncIterator[bytes]:
     for chunk in head:
         yield chunk
-    async for chunk in rest:
-        yield chunk
+    if rest is not None:
+        async for chunk in rest:
+            yield chunk
 
 
-def _document(part10: Part10, key: str) -> dict[str, Json]:
+def _record(part10: Part10, key: str, owner: str) -> Encoded:
     attributes = part10.attributes
     frames = part10.frames
-    record = image(
+    resource = image(
         attributes,
         transfer_syntax=part10.transfer_syntax,
         size=part10.size,
         number_of_frames=frames.count if frames else 0,
     )
-    return {
+    record = {
         "_id": part10.sop_instance_uid,
         "study": part10.study_instance_uid,
         "series": part10.series_instance_uid,
-        "number": record.get("number"),
+        "patientKey": owner,
+        "number": resource.get("number"),
         "laterality": image_laterality(attributes),
         "transferSyntax": part10.transfer_syntax,
         "object": key,
@@ -317,14 +230,18 @@ def _document(part10: Part10, key: str) -> dict[str, Json]:
         "warnings": list(part10.warnings),
         "version": 1,
         "lastUpdated": datetime.now(UTC),
-        "resource": record,
-        "index": index(record),
+        "resource": resource,
+        "index": index(resource),
         "frames": frames.to_record() if frames else None,
         "attributes": attributes,
     }
+    try:
+        return encoded(record)
+    except Unfit as error:
+        raise Refused(_UNFIT.reason, _UNFIT.message) from error
 
 
-def _known(part10: Part10, digest: str | None) -> Outcome:
+def _known(part10: Part10, digest: str) -> Outcome:
     if digest == part10.sha256:
         return _outcome(part10, "duplicate", "duplicate", "is stored already, byte for byte")
     return _outcome(
@@ -332,6 +249,12 @@ def _known(part10: Part10, digest: str | None) -> Outcome:
         "conflict",
         "different-bytes",
         "other bytes are stored under this SOP Instance UID; give the changed object a new UID",
+    )
+
+
+def _gone(part10: Part10) -> Outcome:
+    return _outcome(
+        part10, "conflict", "being-deleted", "its study is being deleted; send it again"
     )
 
 

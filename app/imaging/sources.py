@@ -1,17 +1,21 @@
 """Files, folders and zip files as a row of objects to ingest, read a piece at a time."""
 
 import asyncio
+import os
 import zipfile
 import zlib
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
-from typing import IO
+from stat import S_ISREG
+from typing import IO, Final, TypeVar
 
 from app.imaging.part10 import Refused
 
-PIECE = 2**20
+PIECE: Final = 2**20
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,82 +31,110 @@ class Source:
     size: int
     _open: Callable[[], AbstractContextManager[IO[bytes]]]
 
-    async def chunks(self) -> AsyncIterator[bytes]:
+    async def chunks(self) -> AsyncGenerator[bytes, None]:
         """Read it, off the event loop.
 
         Raises:
             Refused: It cannot be read.
         """
-        try:
-            stream = await asyncio.to_thread(self._open)
-        except (OSError, *_BROKEN_ZIP) as error:
-            raise _unreadable(error) from error
+        stream = await asyncio.to_thread(_readable, self._open)
         with stream as opened:
-            while True:
-                try:
-                    piece = await asyncio.to_thread(opened.read, PIECE)
-                except (OSError, *_BROKEN_ZIP) as error:
-                    raise _unreadable(error) from error
-                if not piece:
-                    return
+            while piece := await asyncio.to_thread(_readable, lambda: opened.read(PIECE)):
                 yield piece
 
 
-# RuntimeError: encrypted; NotImplementedError: a compression this Python lacks.
-_BROKEN_ZIP = (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError)
-
-
-def _unreadable(error: Exception) -> Refused:
-    reason = error.strerror if isinstance(error, OSError) else str(error)
-    return Refused("unreadable", f"cannot be read: {reason or type(error).__name__}")
+def in_memory(name: str, data: bytes) -> Source:
+    """Give bytes as a source."""
+    return Source(name, len(data), lambda: closing(BytesIO(data)))
 
 
 def sources(paths: Iterable[Path]) -> Iterator[Source]:
-    """List everything below some paths, in the order of names within each.
+    """List everything below some paths, in the order of names within each folder.
 
-    A path that is not there is a source that cannot be read, so that it is reported as such.
+    Folders behind symbolic links are not entered. What cannot be listed, or is not there, is a
+    source that cannot be read, so that it is reported as such.
     """
     for path in paths:
         if path.is_dir():
-            for inner in sorted(path.rglob("*")):
-                if inner.is_file():
-                    yield from _of_file(inner)
+            yield from _below(path)
         else:
             yield from _of_file(path)
 
 
-def _of_file(path: Path) -> Iterator[Source]:
-    if path.is_file() and path.suffix.lower() == ".zip":
-        yield from zipped(str(path), path)
-    else:
-        size = path.stat().st_size if path.is_file() else 0
-        yield Source(str(path), size, lambda: path.open("rb"))
-
-
 def zipped(name: str, file: Path | IO[bytes]) -> Iterator[Source]:
-    """List the files in a zip file, which is open until the last one was asked for.
+    """List the files in a zip file, each of which keeps it open.
 
     Args:
         name: What comes before `!entry` in the names.
         file: Where it is; one that is open already has to be seekable.
     """
     try:
-        archive = zipfile.ZipFile(file)
-    except (OSError, zipfile.BadZipFile) as error:
-        refusal = _unreadable(error)
-
-        def fail() -> IO[bytes]:
-            raise refusal
-
-        yield Source(name, 0, fail)
+        archive = _readable(lambda: zipfile.ZipFile(file))
+    except Refused as refusal:
+        yield _unreadable(name, refusal)
         return
-    with archive:
-        for entry in archive.infolist():
-            if not entry.is_dir():
-                yield Source(
-                    f"{name}!{entry.filename}", entry.file_size, _entry_opener(archive, entry)
-                )
+    for entry in archive.infolist():
+        if not entry.is_dir():
+            yield Source(f"{name}!{entry.filename}", entry.file_size, _opener(archive, entry))
 
 
-def _entry_opener(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Callable[[], IO[bytes]]:
+def _below(folder: Path) -> Iterator[Source]:
+    try:
+        with os.scandir(folder) as scan:
+            entries = sorted(scan, key=lambda entry: entry.name)
+    except OSError as error:
+        yield _unreadable(str(folder), _refusal(error))
+        return
+    for entry in entries:
+        path = folder / entry.name
+        if entry.is_dir(follow_symlinks=False):
+            yield from _below(path)
+        elif not path.is_dir():
+            yield from _of_file(path)
+
+
+def _of_file(path: Path) -> Iterator[Source]:
+    try:
+        status = path.stat()
+    except OSError as error:
+        yield _unreadable(str(path), _refusal(error))
+        return
+    if not S_ISREG(status.st_mode):  # reading a pipe or a device could wait for ever
+        yield _unreadable(str(path), Refused("unreadable", "is neither a file nor a folder"))
+    elif path.suffix.lower() == ".zip":
+        yield from zipped(str(path), path)
+    else:
+        yield Source(str(path), status.st_size, lambda: path.open("rb", buffering=0))
+
+
+def _opener(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Callable[[], IO[bytes]]:
     return lambda: archive.open(entry)
+
+
+def _unreadable(name: str, refusal: Refused) -> Source:
+    def fail() -> IO[bytes]:
+        raise refusal
+
+    return Source(name, 0, fail)
+
+
+def _readable(work: Callable[[], Result]) -> Result:
+    """Open or read something.
+
+    Raises:
+        Refused: That fails.
+    """
+    try:
+        return work()
+    except OSError as error:
+        raise _refusal(error) from error
+    except NotImplementedError as error:
+        raise Refused("unreadable", "is packed in a way that is not known here") from error
+    except RuntimeError as error:  # what zipfile raises for the want of a password
+        raise Refused("unreadable", "is encrypted; unpack it first") from error
+    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError) as error:
+        raise Refused("unreadable", "is in a damaged zip file; pack it again") from error
+
+
+def _refusal(error: OSError) -> Refused:
+    return Refused("unreadable", f"cannot be read: {error.strerror or type(error).__name__}")

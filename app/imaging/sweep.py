@@ -1,18 +1,25 @@
 """Removing what crashes left: half deletions, uncounted instances, objects nobody refers to."""
 
 import asyncio
+import time
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
+from typing import Final
 
 from app.imaging.ingest import Ingest
+from app.imaging.lease import holder
+from app.store.leases import Leases
 from app.store.ledger import Ledger
 from app.store.ports import ObjectStore
 
-_BATCH = 500
-# While an ingest runs somewhere, an object this young may be about to enter the index.
-_YOUNG = timedelta(minutes=10)
-# Object stores tell times to the second.
-_COARSE = timedelta(seconds=1)
+_BATCH: Final = 500
+_AT_ONCE: Final = 16
+_LOOKS_EVERY: Final = 0.25
+# If nobody held a lease, older writes are nobody's; stores tell times coarsely.
+_COARSE: Final = timedelta(seconds=2)
+# Somebody is at work, and may be slow.
+_ABANDONED: Final = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,69 +38,94 @@ async def delete_study(ledger: Ledger, objects: ObjectStore, study: str) -> bool
 
     It is out of sight at once; if the process dies after that, `sweep` finishes.
     """
-    if not await ledger.hide(study):
+    claim = await ledger.hide(study)
+    if claim is None:
         return False
-    await _finish_deletion(ledger, objects, study)
+    await _finish_deletion(ledger, objects, study, claim)
     return True
 
 
-async def _finish_deletion(ledger: Ledger, objects: ObjectStore, study: str) -> None:
-    for _, key in await ledger.objects_of(study):
-        await objects.delete(key)
-    await ledger.remove_instances(study)
-    await ledger.remove_study(study)
+async def _finish_deletion(ledger: Ledger, objects: ObjectStore, study: str, claim: str) -> None:
+    while entries := await ledger.objects_of(study, _BATCH):
+        holding = await ledger.claim_on(study)
+        if holding is None or holding.id != claim:
+            return  # finished by somebody else: these entries are of the study's next life
+        await _delete(objects, [key for _, key in entries])
+        await ledger.remove_instances(entries)
+    await ledger.remove_study(study, claim)
 
 
 async def sweep(ingest: Ingest) -> Swept:
-    """Remove what is left over. Safe while others ingest: their work is waited for, or spared."""
+    """Remove what is left over. Safe while others ingest and delete.
+
+    Waits until it is known which processes live: at most for as long as a lease lasts.
+    """
     ledger, objects = ingest.ledger, ingest.objects
-    spare, limit = await _spared(ledger)
-    left = await ledger.unfinished()
-    for study in left["deleting"]:
-        await _finish_deletion(ledger, objects, study)
-    for study in left["uncounted"]:
+    living = await _living(ledger.leases)
+    known = time.monotonic()
+    left = await ledger.leftovers()
+    for study, claim in left.deleting:
+        await _finish_deletion(ledger, objects, study, claim)
+    for study in dict.fromkeys(left.uncounted):
         await ingest.settle(study)
-    claims = left["claimed"] if not spare else []
-    for study in claims:
-        await ledger.remove_study(study)
+    for key in left.patients:
+        await ledger.settle_patient(key)
+    # A lease is taken out before anything is claimed under it.
+    holding = await ledger.leases.until()
+    abandoned = [one for one in left.claimed if one[2] not in holding]
+    for study, claim, lease in abandoned:
+        await ledger.remove_claim(study, claim, lease)
+    removed = await _remove_unreferenced(ledger, objects)
+    since = timedelta(seconds=time.monotonic() - known)
     return Swept(
-        deletions_finished=len(left["deleting"]),
-        studies_settled=len(left["uncounted"]),
-        claims_removed=len(claims),
-        objects_removed=await _remove_unreferenced(ledger, objects, limit),
-        partial_writes_removed=await objects.sweep(spare),
+        deletions_finished=len(left.deleting),
+        studies_settled=len(set(left.uncounted)),
+        claims_removed=len(abandoned),
+        objects_removed=removed,
+        partial_writes_removed=await objects.sweep(_ABANDONED if living else since + _COARSE),
     )
 
 
-async def _spared(ledger: Ledger) -> tuple[timedelta, datetime]:
-    """Wait for leases of dead processes to lapse.
-
-    Returns:
-        How old a write in progress must be to count as abandoned, and the time before which an
-        object without instance is nobody's work: who begins later takes out a lease first.
-    """
-    until = await ledger.leased_until()
-    if until is not None:
-        await asyncio.sleep(max(0.0, (until - datetime.now(UTC)).total_seconds()) + 0.1)
-    before = datetime.now(UTC) - _COARSE
-    spare = _YOUNG if await ledger.leased_until() else timedelta()
-    return spare, before - spare
+async def _living(leases: Leases) -> frozenset[str]:
+    """Wait until each lease is renewed or lapsed; give those that live."""
+    before = await leases.until()
+    while True:
+        await leases.revoke_lapsed()
+        now = await leases.until()
+        if all(now[name] != before.get(name) for name in now):
+            return frozenset(now)
+        await asyncio.sleep(_LOOKS_EVERY)
 
 
-async def _remove_unreferenced(ledger: Ledger, objects: ObjectStore, limit: datetime) -> int:
+async def _remove_unreferenced(ledger: Ledger, objects: ObjectStore) -> int:
     removed = 0
     batch: list[str] = []
     async for entry in objects.list():
-        if entry.modified <= limit:
-            batch.append(entry.key)
-        if len(batch) >= _BATCH:
+        batch.append(entry.key)
+        if len(batch) == _BATCH:
             removed += await _remove(ledger, objects, batch)
             batch = []
     return removed + await _remove(ledger, objects, batch)
 
 
 async def _remove(ledger: Ledger, objects: ObjectStore, keys: list[str]) -> int:
-    orphans = set(keys) - await ledger.referenced(keys)
-    for key in orphans:
-        await objects.delete(key)
+    """Remove those of some listed objects that belong to nobody.
+
+    The order matters. A lease is taken out before an object is named, and held until it is
+    referred to: if it is gone after the object was seen, a reference that will ever count is there.
+    """
+    living = await ledger.leases.until()
+    dead = [key for key in keys if holder(key) not in living]
+    orphans = set(dead) - await ledger.referenced(dead) if dead else set()
+    await _delete(objects, orphans)
     return len(orphans)
+
+
+async def _delete(objects: ObjectStore, keys: Iterable[str]) -> None:
+    places = asyncio.Semaphore(_AT_ONCE)
+
+    async def delete(key: str) -> None:
+        async with places:
+            await objects.delete(key)
+
+    await asyncio.gather(*(delete(key) for key in keys))

@@ -104,8 +104,7 @@ class Greyscale:
 
     def __call__(self, stored: NDArray[Any]) -> NDArray[np.uint8]:
         """Map stored values to 0 to 255; what is no number becomes 0."""
-        with np.errstate(invalid="ignore", over="ignore"):
-            share = self.voi(self.modality(stored.astype(np.float64)))
+        share = self.voi(self.modality(stored.astype(np.float64)))
         if isinstance(self.voi, Lut):
             share = (share / self.voi.top).clip(0, 1)
         if self.inverted:
@@ -114,6 +113,7 @@ class Greyscale:
         return levels
 
 
+@np.errstate(invalid="ignore", over="ignore")
 def to_grey(
     stored: NDArray[Any],
     attributes: Attributes,

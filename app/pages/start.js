@@ -1,8 +1,8 @@
 // Asks one question as the chosen role and shows the answer together with what was refused.
 "use strict";
 
-const QUESTION = `{
-  studies(first: 12) {
+const question = (order) => `{
+  studies(first: 12${order}) {
     totalCount
     edges {
       node {
@@ -13,11 +13,12 @@ const QUESTION = `{
         numberOfSeries
         numberOfInstances
         patient { name { text } }
-        series { uid instance(first: 1) { uid } }
+        series { uid }
       }
     }
   }
 }`;
+const NEWEST = ", sort: [STARTED_DESC]";
 
 // What each column of the table shows, and the policy coordinates that close it.
 const COLUMNS = [
@@ -79,11 +80,18 @@ async function tokenFor(role, signal) {
   return token;
 }
 
-async function ask(token, signal) {
+// Whoever may not read when a study started may not order by it either: then in any order.
+async function askNewest(token, signal) {
+  const newest = await ask(question(NEWEST), token, signal);
+  if (newest.connection || !newest.refused.has("ImagingStudy.started")) return newest;
+  return ask(question(""), token, signal);
+}
+
+async function ask(query, token, signal) {
   const { body } = await json("/graphql", {
     method: "POST",
     headers: { "Content-Type": "application/json", Authorization: `Bearer ${token}` },
-    body: JSON.stringify({ query: QUESTION }),
+    body: JSON.stringify({ query }),
     signal,
   });
   const refused = new Set();
@@ -149,12 +157,7 @@ function forget() {
 // One picture a series, the studies taking turns, so that a long study does not fill the sheet.
 function pictureAddresses(studies) {
   const queues = studies.map((study) =>
-    listed(study.series).flatMap((series) =>
-      listed(series.instance).slice(0, 1).map((instance) => ({
-        study,
-        path: ["studies", study.id, "series", series.uid, "instances", instance.uid],
-      })),
-    ),
+    listed(study.series).map((series) => ({ study, path: ["studies", study.id, "series", series.uid] })),
   );
   const addresses = [];
   for (let turn = 0; addresses.length < MOST_PICTURES && queues.some((queue) => turn < queue.length); turn += 1) {
@@ -224,7 +227,7 @@ async function look(role) {
   say(`Asking as ${role} …`);
   try {
     const token = await tokenFor(role, signal);
-    const { connection, refused, others } = await ask(token, signal);
+    const { connection, refused, others } = await askNewest(token, signal);
     const studies = listed(connection);
     showStudies(studies, refused);
     showRefused(refused);
@@ -242,7 +245,7 @@ async function look(role) {
   }
 }
 
-part("question").textContent = QUESTION;
+part("question").textContent = question(NEWEST);
 part("roles").addEventListener("change", (event) => look(event.target.value));
 part("roles").addEventListener("submit", (event) => event.preventDefault());
 look(new FormData(part("roles")).get("role"));

@@ -1,9 +1,8 @@
 """The answer to an upload: what became of each file, and the status that is true for all."""
 
-from typing import Literal
-
 from pydantic import Field
 
+from app.imaging.outcome import Status
 from app.rest.envelope import Code, Problem, Shape
 from app.rest.uploads import Received, Upload
 from fhir.errors import Invalid, ResourceError
@@ -15,9 +14,9 @@ class FileResult(Shape):
     position: int = Field(description="of its part in the form, from 1")
     filename: str | None = Field(description="as it was sent, without folders; kept nowhere")
     entry: str | None = Field(description="path within the zip file that was sent")
-    status: Literal["stored", "duplicate", "conflict", "refused"] = Field(
+    status: Status = Field(
         description="duplicate: the same bytes were stored already; conflict: other bytes, or "
-        "another patient, are stored under this UID"
+        "another patient, are stored under this UID; refused: nothing that can be held"
     )
     reason: str = Field(description="slug; empty if stored", examples=["not-dicom"])
     message: str = Field(description="what is wrong and what to do")

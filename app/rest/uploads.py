@@ -3,12 +3,14 @@
 import asyncio
 import re
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from dataclasses import dataclass, field
 
 from python_multipart.multipart import parse_options_header
 
-from app.imaging.ingest import Ingest, Outcome
+from app.imaging.ingest import Ingest
+from app.imaging.outcome import Outcome
 from app.imaging.part10 import Refused
 from app.imaging.sources import Source, zipped
 from app.multipart import MAX_PARTS, Part, parts
@@ -128,16 +130,19 @@ class Upload:
                 number += 1
                 if number > MAX_PARTS:
                     raise TooLarge(f"a zip file may have {MAX_PARTS:,} files; send several")
-                outcome = await self.ingest.add(self._unpacking(entry))
+                async with aclosing(self._unpacking(entry)) as pieces:
+                    outcome = await self.ingest.add(pieces)
                 within = _without_controls(entry.name.removeprefix("!")) or None
                 self.received.append(Received(position, name, within, outcome))
 
-    async def _unpacking(self, entry: Source) -> AsyncIterator[bytes]:
-        async for piece in entry.chunks():
-            self._unpacked += len(piece)
-            if self._unpacked > self.max_bytes:
-                raise Refused("too-large", f"the zip files hold more than {self.max_bytes:,} bytes")
-            yield piece
+    async def _unpacking(self, entry: Source) -> AsyncGenerator[bytes, None]:
+        async with aclosing(entry.chunks()) as pieces:
+            async for piece in pieces:
+                self._unpacked += len(piece)
+                if self._unpacked > self.max_bytes:
+                    limit = f"the zip files hold more than {self.max_bytes:,} bytes"
+                    raise Refused("too-large", limit)
+                yield piece
 
 
 async def _peeked(chunks: AsyncIterator[bytes]) -> tuple[bytes, AsyncIterator[bytes]]:

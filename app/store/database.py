@@ -11,7 +11,7 @@ from pymongo import ASCENDING, DESCENDING, IndexModel
 from pymongo.errors import ConnectionFailure, ExecutionTimeout, PyMongoError
 from pymongo.write_concern import WriteConcern
 
-from fhir.errors import Unavailable
+from fhir.errors import Invalid, Unavailable
 from fhir.parameters import PARAMETERS
 
 Database = AsyncIOMotorDatabase[dict[str, Any]]
@@ -28,14 +28,25 @@ COLLECTIONS: Mapping[str, str] = MappingProxyType(
 
 
 def open_database(url: str, name: str, timeout: timedelta) -> Database:
-    """Connect lazily; writes are acknowledged once a majority has them in its journal."""
-    client: AsyncIOMotorClient[dict[str, Any]] = AsyncIOMotorClient(
-        url,
-        appname="radiograph",
-        serverSelectionTimeoutMS=int(min(timeout, timedelta(seconds=10)).total_seconds() * 1000),
-        tz_aware=True,
-        tzinfo=UTC,
-    )
+    """Connect lazily; writes are acknowledged once a majority has them in its journal.
+
+    Raises:
+        Invalid: The URL is none; the message does not repeat it, for it may hold a password.
+    """
+    seconds = min(timeout, timedelta(seconds=10)).total_seconds()
+    try:
+        client: AsyncIOMotorClient[dict[str, Any]] = AsyncIOMotorClient(
+            url,
+            appname="radiograph",
+            serverSelectionTimeoutMS=int(seconds * 1000),
+            tz_aware=True,
+            tzinfo=UTC,
+        )
+    except (PyMongoError, ValueError) as error:
+        raise Invalid(
+            "setting RADIOGRAPH_DATABASE_URL: not a MongoDB URL that can be used; write "
+            "mongodb://user:password@host:27017/?replicaSet=name, with % for special characters"
+        ) from error
     return client.get_database(
         name,
         codec_options=CodecOptions(tz_aware=True, tzinfo=UTC),
@@ -77,11 +88,9 @@ def _search_indexes(resource: str) -> list[IndexModel]:
         if row.name == "_id":
             continue
         if row.kind == "date":
-            models.append(
-                IndexModel(
-                    [(f"index.{row.name}.low", ASCENDING), (f"index.{row.name}.high", ASCENDING)]
-                )
-            )
+            # either end may be all that a comparison asks about
+            low, high = (f"index.{row.name}.low", ASCENDING), (f"index.{row.name}.high", ASCENDING)
+            models += [IndexModel([low, high]), IndexModel([high, low])]
         else:
             models.append(IndexModel([(f"index.{row.name}", ASCENDING)]))
         if row.sortable:

@@ -52,10 +52,9 @@ def _any(parts: tuple[Filter, ...]) -> Query:
 
 def _during(asked: During) -> Query:
     low, high = asked.low, asked.high
-    contained = {"low": {"$gte": low}, "high": {"$lte": high}}
     match asked.prefix:
         case "eq":
-            return contained
+            return {"low": {"$gte": low}, "high": {"$lte": high}}
         case "ne":
             return {"$or": [{"low": {"$lt": low}}, {"high": {"$gt": high}}]}
         case "gt":
@@ -63,9 +62,9 @@ def _during(asked: During) -> Query:
         case "lt":
             return {"low": {"$lt": low}}
         case "ge":
-            return {"$or": [{"high": {"$gt": high}}, contained]}
+            return {"$or": [{"high": {"$gt": high}}, {"low": {"$gte": low}}]}
         case "le":
-            return {"$or": [{"low": {"$lt": low}}, contained]}
+            return {"$or": [{"low": {"$lt": low}}, {"high": {"$lte": high}}]}
         case "sa":
             return {"low": {"$gte": high}}
         case "eb":

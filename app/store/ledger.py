@@ -10,21 +10,23 @@ import uuid
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeAlias
 
 import bson
 from bson.errors import BSONError
 from bson.raw_bson import RawBSONDocument
 from pymongo import ReturnDocument
-from pymongo.errors import BulkWriteError, DuplicateKeyError, PyMongoError
+from pymongo.errors import BulkWriteError, DuplicateKeyError, OperationFailure, PyMongoError
 
 from app.store.database import Database
+from app.store.leases import Leases
 from app.store.leftovers import Leftovers, leftovers
 from app.store.together import Together
 from fhir.errors import Unavailable
 from fhir.parameters import index, sort_keys
 
 Json = Any
+Encoded: TypeAlias = RawBSONDocument
 Entered = Literal["entered", "known", "unfit"]
 
 _LARGEST: Final = 16 * 2**20 - 2**14  # MongoDB's limit of a document, and room for a command
@@ -86,6 +88,7 @@ class Ledger:
     """Writes of ingest and deletion."""
 
     def __init__(self, database: Database) -> None:
+        self.leases = Leases(database)
         self._database = database
         self._instances = database["instances"]
         self._studies = database["studies"]
@@ -159,14 +162,14 @@ class Ledger:
             },
         )
 
-    async def enter(self, instance: RawBSONDocument) -> Entered:
+    async def enter(self, instance: Encoded) -> Entered:
         """Insert an instance as `encoded` made it, unless it is known."""
         return await self._entered(instance)
 
-    async def _enter(self, instances: list[RawBSONDocument]) -> list[Entered]:
+    async def _enter(self, instances: list[Encoded]) -> list[Entered]:
         outcomes: list[Entered] = ["entered"] * len(instances)
         try:
-            await self._database["instances"].insert_many(instances, ordered=False)
+            await self._instances.insert_many(instances, ordered=False)
         except BulkWriteError as error:
             if error.details["writeConcernErrors"]:
                 raise Unavailable("the database could not keep what it was given") from error
@@ -374,12 +377,15 @@ class Ledger:
         """Say in plain words why the database does not serve, or None if it does."""
         try:
             await self._database.command("ping")
+        except OperationFailure as error:
+            why = error.details.get("codeName", "no reason") if error.details else "no reason"
+            return f"refuses us ({why}); check the user in RADIOGRAPH_DATABASE_URL"
         except PyMongoError as error:
             return f"does not answer ({type(error).__name__}); check RADIOGRAPH_DATABASE_URL"
         return None
 
 
-def encoded(instance: Mapping[str, Json]) -> RawBSONDocument:
+def encoded(instance: Mapping[str, Json]) -> Encoded:
     """Put an instance into the database's form.
 
     Raises:

@@ -26,6 +26,7 @@ class Leftovers:
 
 
 _HIDDEN: Final = {"deleting": {"$exists": True}}
+_ONLY_CLAIMED: Final = {"lease": {"$exists": True}, "deleting": {"$exists": False}}
 _COUNTED_OTHERWISE: Final[Pipeline] = [
     {"$sort": {"study": 1}},  # by the index, which has all that is needed
     {"$group": {"_id": "$study", "instances": {"$sum": 1}}},
@@ -79,13 +80,14 @@ async def leftovers(database: Database) -> Leftovers:
     """List what is half done."""
     studies, instances = database["studies"], database["instances"]
     hidden = studies.find(_HIDDEN, {"claim": 1})
-    claimed = []
-    async for one in studies.find({"lease": {"$exists": True}}, {"claim": 1, "lease": 1}):
-        if await instances.find_one({"study": one["_id"]}, {"_id": 1}) is None:
-            claimed.append((one["_id"], one["claim"], one["lease"]))
+    claimed = studies.find(_ONLY_CLAIMED, {"claim": 1, "lease": 1})
     return Leftovers(
         deleting=[(one["_id"], one["claim"]) async for one in hidden],
-        claimed=claimed,
+        claimed=[
+            (one["_id"], one["claim"], one["lease"])
+            async for one in claimed
+            if await instances.find_one({"study": one["_id"]}, {"_id": 1}) is None
+        ],
         uncounted=[
             *await _ids(database, "instances", _COUNTED_OTHERWISE),
             *await _ids(database, "studies", _OF_NOBODY),

@@ -3,7 +3,11 @@
 from io import BytesIO
 
 import httpx
-from pydicom import Dataset, dcmread
+from pydicom import Dataset, dcmread, dcmwrite
+from pydicom.data import get_testdata_file
+from pydicom.uid import UID
+
+from tests.build import uid
 
 
 def parts_of(answer: httpx.Response) -> list[tuple[dict[str, str], bytes]]:
@@ -36,3 +40,15 @@ def address(data: bytes) -> str:
 def read(data: bytes) -> Dataset:
     """Read a DICOM object with pydicom."""
     return dcmread(BytesIO(data), force=True)
+
+
+def shipped(name: str) -> bytes:
+    """A file of pydicom as it is, but for UIDs: several of them are the same instance."""
+    path = get_testdata_file(name)
+    assert isinstance(path, str)
+    dataset = dcmread(path)
+    dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = UID(uid())
+    dataset.StudyInstanceUID = UID(uid())
+    written = BytesIO()
+    dcmwrite(written, dataset)
+    return written.getvalue()

@@ -51,9 +51,11 @@ def written(value: object) -> str:
 @pytest.mark.parametrize(
     "cursor",
     [
-        "x", "====", "ä", "!!!!", "e" * 10_000, written(1), written([]), written({}), written(["status"]),
+        "x", "====", "ä", "!!!!", "e" * 10_000, written(1), written([]), written({}),
+        written(["status"]),
         written(["status", "a"]), written(["status", "a", "b", "c"]), written(["status", 1, "a"]),
-        written(["status", None, "a"]), written(["status", ["a"], "b"]), written(["status", {}, "b"]),
+        written(["status", None, "a"]), written(["status", ["a"], "b"]),
+        written(["status", {}, "b"]),
         written(["status", {"ms": "1"}, "b"]), written(["status", {"ms": 10**18}, "b"]),
         written(["status", {"$gt": ""}, "b"]), written(["status", True, "b"]),
     ],

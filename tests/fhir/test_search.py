@@ -15,6 +15,7 @@ from fhir.search import (
     AnyOf,
     Filter,
     Has,
+    Index,
     Not,
     Present,
     all_of,
@@ -232,7 +233,7 @@ TREES = st.recursive(
     ),
     max_leaves=8,
 )
-INDEXES = [{}, {"status": ["a"]}, {"status": ["a", "b"], "started": [1]}, {"started": [1]}]
+INDEXES: list[Index] = [{}, {"status": ["a"]}, {"status": ["a", "b"], "started": [1]}, {"started": [1]}]
 
 
 @given(st.lists(TREES, max_size=4))

@@ -74,6 +74,20 @@ def test_an_object_tells_what_it_is() -> None:
     assert "7FE00010" not in part10.attributes
 
 
+@pytest.mark.parametrize(
+    "trailer",
+    [
+        sequence(0xFFFAFFFA, item(element(0x04000005, "US", b"\1\0"))),
+        element(0x7FE10010, "LO", b"ACME") + element(0x7FE11001, "OB", bytes(3000)),
+        element(0xFFFCFFFC, "OB", bytes(70)),
+    ],
+)
+def test_elements_after_the_pixel_data_are_accepted_in_silence(trailer: bytes) -> None:
+    part10 = read(with_elements(IMAGE, trailer))
+    assert part10.warnings == ()
+    assert list(part10.attributes)[-1] == "00280100"
+
+
 def test_an_object_without_pixel_data_has_no_frames() -> None:
     assert read(with_elements()).frames is None
 
@@ -90,6 +104,36 @@ def test_an_object_without_pixel_data_has_no_frames() -> None:
         (with_elements(IMAGE, bytes(500)), "bytes follow the data set"),
         (with_elements(bytes(500)), "bytes follow the data set"),
         (with_elements(bytes(5)), "bytes follow the data set"),
+        (with_elements(IMAGE, b"abc"), "bytes follow the data set"),
+        (
+            with_elements(IMAGE, element(0xFFFCFFFC, "OB", b"ab"), bytes(400)),
+            "bytes follow the data set",
+        ),
+        (
+            with_elements(IMAGE, element(0xFFFCFFFC, "OB", b"ab"), item()),
+            "bytes follow the data set",
+        ),
+        (
+            with_elements(IMAGE, element(0xFFFCFFFC, "OB", b"ab"), IMAGE),
+            "bytes follow the data set",
+        ),
+        (with_elements(element(0x00080005, "CS", b"KLINGON ")), "the character set is unknown"),
+        (
+            with_elements(element(0x00080005, "CS", b"ISO_IR 100\\KLINGON ")),
+            "the character set is unknown",
+        ),
+        (
+            with_elements(element(0x00204000, "LT", b"\x1b-Fabc")),
+            "text does not fit its character set",
+        ),
+        (
+            with_elements(element(0x00280010, "UN", b"123")),
+            "the length of a value does not suit its type",
+        ),
+        (
+            with_elements(element(0x00280010, "OB", b"1234")),
+            "an element has another type than the standard gives it",
+        ),
         (with_elements(IMAGE) * 2, "bytes follow the data set"),
         (
             meta(instance=b"1.2.9\0") + identity(),
@@ -292,6 +336,10 @@ def test_a_header_of_too_many_items_is_refused() -> None:
         (element(0x00280010, "UN", b"\x10\0"), {"vr": "US", "Value": [16]}),
         (element(0x00291001, "UN", b"\x10\0"), {"vr": "UN", "InlineBinary": "EAA="}),
         (element(0x00290010, "UN", b"ACME"), {"vr": "LO", "Value": ["ACME"]}),
+        (
+            sequence(0x00081115, item(), pack("<HHI", 0xFFFE, 0xE00D, 0), item()),
+            {"vr": "SQ", "Value": [{}, {}]},
+        ),
         (sequence(0x00291002, item(), vr="UN", undefined=True), {"vr": "SQ", "Value": [{}]}),
     ],
 )

@@ -1,8 +1,13 @@
-"""Multipart forms and large objects for uploads, whole or made as they are read."""
+"""What the tests of this door share: objects put past it, forms, large files, types."""
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from typing import Any
 
+from app.archive import Archive
+from app.imaging.ingest import Outcome
 from tests.build import dicom
+
+ActingAs = Callable[..., dict[str, str]]
 
 BOUNDARY = "radiograph-form"
 FORM = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
@@ -38,7 +43,7 @@ async def pieces(*bodies: bytes | Iterator[bytes]) -> AsyncIterator[bytes]:
                 yield one[start : start + PIECE]
 
 
-def large(frames: int, **keywords: object) -> Iterator[bytes]:
+def large(frames: int, **keywords: Any) -> Iterator[bytes]:
     """Make an object of 1 MiB a frame (512 by 1024, 16 bits) without ever holding it."""
     size = frames * 2**20
     header = dicom(image=False, **keywords, **_described(frames))
@@ -49,7 +54,7 @@ def large(frames: int, **keywords: object) -> Iterator[bytes]:
         yield piece
 
 
-def _described(frames: int) -> dict[str, object]:
+def _described(frames: int) -> dict[str, Any]:
     return {
         "SamplesPerPixel": 1,
         "PhotometricInterpretation": "MONOCHROME2",
@@ -66,3 +71,8 @@ def _described(frames: int) -> dict[str, object]:
 def statuses(results: Sequence[dict[str, object]]) -> list[tuple[object, object]]:
     """Give status and reason of each result."""
     return [(one["status"], one["reason"]) for one in results]
+
+
+async def put(archive: Archive, *objects: bytes) -> list[Outcome]:
+    """Store objects past the doors."""
+    return [await archive.ingest.store(pieces(one)) for one in objects]

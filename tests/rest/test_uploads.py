@@ -4,20 +4,30 @@ import io
 import tracemalloc
 import zipfile
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 from itertools import chain
 from typing import Any
 
 import pytest
-from fastapi import FastAPI
 from httpx import ASGITransport, AsyncClient, Response
 from starlette.types import Message
 
 from app.archive import Archive
 from app.main import create_app
 from tests.build import dicom, study, uid
-from tests.rest.conftest import ActingAs
-from tests.rest.forms import BOUNDARY, END, FORM, form, large, opening, part, pieces, statuses
+from tests.rest.forms import (
+    BOUNDARY,
+    END,
+    FORM,
+    ActingAs,
+    form,
+    large,
+    opening,
+    part,
+    pieces,
+    statuses,
+)
 
 STUDIES = "/postdicom/studies"
 
@@ -232,7 +242,12 @@ async def test_a_body_that_is_no_form_stores_nothing(
 
 
 @pytest.mark.parametrize(
-    "rest", [b"", opening("cut.dcm") + dicom()[:300], f"--{BOUNDARY}?\r\n".encode()]
+    "rest",
+    [
+        f"--{BOUNDARY}\r\nContent-Disp".encode(),
+        opening("cut.dcm") + dicom()[:300],
+        f"--{BOUNDARY}\r\n(malformed): 1\r\n\r\n".encode(),
+    ],
 )
 async def test_a_cut_body_keeps_what_was_whole_and_nothing_else(
     archive: Archive, client: AsyncClient, sender: dict[str, str], rest: bytes
@@ -244,6 +259,18 @@ async def test_a_cut_body_keeps_what_was_whole_and_nothing_else(
     assert body["error"]["code"] == "INVALID_REQUEST"
     assert statuses(body["data"]["results"]) == [("stored", "")]
     assert await held(archive) == (instances + 1, studies + 1, objects + 1)
+
+
+@pytest.mark.parametrize("rest", [b"", b"--other--\r\n"])
+async def test_a_file_that_no_boundary_ends_is_not_kept(
+    archive: Archive, client: AsyncClient, sender: dict[str, str], rest: bytes
+) -> None:
+    before = await held(archive)
+    answer = await client.post(STUDIES, content=part(dicom()) + rest, headers=sender)
+    body = answer.json()
+    assert (answer.status_code, body["error"]["code"]) == (400, "INVALID_REQUEST")
+    assert body["data"]["results"] == []
+    assert await held(archive) == before
 
 
 async def test_a_large_file_passes_through_a_small_memory(
@@ -270,7 +297,7 @@ async def test_a_request_beyond_the_limit_is_refused_before_or_while_it_is_read(
     archive: Archive, acting_as: ActingAs
 ) -> None:
     limited = archive.settings.model_copy(update={"max_request_bytes": 100_000})
-    from_here = _with_settings(archive, limited)
+    from_here = replace(archive, settings=limited)
     headers = acting_as("technologist") | FORM
     before = await held(archive)
     content = form(dicom(pixels=None, frames=400))
@@ -297,26 +324,12 @@ async def test_a_zip_file_may_not_inflate_beyond_the_limit(
         bomb.writestr("bomb", dicom()[:-512] + bytes(10_000_000))
     assert len(packed.getvalue()) < 50_000
     async with AsyncClient(
-        transport=ASGITransport(app=create_app(limited, _with_settings(archive, limited))),
+        transport=ASGITransport(app=create_app(limited, replace(archive, settings=limited))),
         base_url="http://test",
     ) as client:
         answer = await send(client, acting_as("technologist") | FORM, packed.getvalue())
     assert (answer.status_code, answer.json()["error"]["code"]) == (413, "TOO_LARGE")
     assert await held(archive) == before
-
-
-def _with_settings(archive: Archive, settings: Any) -> Archive:
-    return Archive(
-        settings,
-        archive.database,
-        archive.repository,
-        archive.ledger,
-        archive.objects,
-        archive.ingest,
-        archive.audit,
-        archive.identity,
-        archive.book,
-    )
 
 
 @pytest.mark.parametrize(
@@ -363,7 +376,7 @@ async def test_who_may_store_can(client: AsyncClient, acting_as: ActingAs, role:
 
 
 async def test_a_client_that_goes_away_leaves_nothing_half_stored(
-    app: FastAPI, archive: Archive, sender: dict[str, str], acting_as: ActingAs
+    archive: Archive, sender: dict[str, str]
 ) -> None:
     instances, studies, objects = await held(archive)
     whole, sop = uid(), uid()
@@ -381,7 +394,7 @@ async def test_a_client_that_goes_away_leaves_nothing_half_stored(
     async def ignore(message: Message) -> None: ...
 
     headers = sender | {"X-Request-Id": "gone"}
-    await app(_scope(headers), receive, ignore)
+    await create_app(archive.settings, archive)(_scope(headers), receive, ignore)
     assert await held(archive) == (instances + 1, studies + 1, objects + 1)
     assert await archive.repository.stored_image(sop) is None
     stored = await archive.repository.stored_image(whole)

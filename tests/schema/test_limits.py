@@ -55,7 +55,7 @@ def bomb(fragments: int) -> str:
         (nested(4), ("depth", 18, 15)),
         (
             "{" + " ".join(f"a{n}: __typename" for n in range(31)) + "}",
-            ("root fields", 31, 10),
+            ("aliases", 31, 30),
         ),
         (
             '{study(uid: "x") {' + " ".join(f"a{n}: id" for n in range(31)) + "}}",

@@ -63,7 +63,7 @@ async def test_studies_are_in_the_order_asked_for_and_equal_ones_by_id(ask: Ask)
 
     oldest = sorted(STUDIES, key=lambda uid: (started(uid), uid))
     assert await walk(ask, "studies", "STARTED", 3) == oldest
-    newest = sorted(sorted(STUDIES), key=started, reverse=True)
+    newest = sorted(STUDIES, key=lambda uid: (started(uid), uid), reverse=True)
     assert await walk(ask, "studies", "STARTED_DESC", 3) == newest
     assert await walk(ask, "studies", "ID_DESC", 3) == sorted(STUDIES, reverse=True)
     by_status = sorted(sorted(STUDIES), reverse=True)

@@ -12,8 +12,13 @@ from tests.schema.library import fill, report, store
 async def _filled(archive: Archive) -> None:
     await fill(archive)
     await store(archive, *study(series=1, instances=3, StudyInstanceUID="1.2.9", PatientID="P9"))
-    await store(archive, dicom(StudyInstanceUID="1.2.10", SOPInstanceUID="1.2.10.1", frames=5))
-    await store(archive, report(StudyInstanceUID="1.2.11", SOPInstanceUID="1.2.11.1"))
+    await store(
+        archive,
+        dicom(StudyInstanceUID="1.2.10", SOPInstanceUID="1.2.10.1", PatientID="P9", frames=5),
+    )
+    await store(
+        archive, report(StudyInstanceUID="1.2.11", SOPInstanceUID="1.2.11.1", PatientID="P9")
+    )
 
 
 async def test_a_patient_has_fhir_names_and_values(ask: Ask) -> None:
@@ -42,7 +47,13 @@ async def test_a_patient_has_fhir_names_and_values(ask: Ask) -> None:
                     "text": "Zoë Müller",
                     "family": "Müller",
                     "given": ["Zoë"],
-                    "extension": None,
+                    "extension": [
+                        {
+                            "url": "http://hl7.org/fhir/StructureDefinition/"
+                            "iso21090-EN-representation",
+                            "valueCode": "ABC",
+                        }
+                    ],
                 }
             ],
             "identifier": [{"use": "usual", "value": "P7", "type": {"coding": [{"code": "MR"}]}}],

@@ -2,6 +2,7 @@
 
 import sys
 from array import array
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from struct import Struct, unpack_from
@@ -26,6 +27,7 @@ _VIDEO = frozenset(
     f"1.2.840.10008.1.2.4.{number}{suffix}" for number in range(100, 109) for suffix in ("", ".1")
 )
 _ITEM = Struct("<HHI")
+_OFFSET = Struct("<I")
 _MAX_TABLE_BYTES = 4 * MAX_FRAGMENTS
 _HEAD = 12
 # How codestreams begin: JPEG and JPEG-LS, JPEG 2000 and HTJ2K bare and boxed, JPEG XL bare and
@@ -183,8 +185,6 @@ class EncapsulatedPixels:
                 self._table += chunk[position:end]
             self._in_table = bool(self._left)
             return
-        if not self._starts:
-            return
         if len(self._head) < _HEAD:
             self._head += chunk[position : min(end, position + _HEAD - len(self._head))]
         if self._left < _TAIL:
@@ -223,7 +223,7 @@ class EncapsulatedPixels:
         elif len(firsts) > declared:
             notes[MORE] = None
         end = self._position - (_ITEM_BYTES if self._done else 0)
-        bounds = array("q", [self._starts[index] for index in firsts])
+        bounds = array("q", (self._starts[index] for index in firsts))
         bounds.append(end)
         if sys.byteorder == "big":
             bounds.byteswap()
@@ -239,13 +239,13 @@ class EncapsulatedPixels:
         """Give the index of the first fragment of each frame."""
         count = len(self._starts)
         marks = self._marks
-        begun = [index for index, mark in enumerate(marks) if mark & 1]
+        begun = array("I", (index for index, mark in enumerate(marks) if mark & 1))
         if begun and not begun[0]:
             if len(begun) > declared:
                 # A fragment may begin by chance like a codestream, not after the end of one.
-                begun = [0, *(i for i in begun[1:] if marks[i - 1] & 2)]
+                begun = array("I", (i for i in begun if not i or marks[i - 1] & 2))
             elif len(begun) < declared == count:
-                begun = [i for i in range(count) if not i or marks[i] & 1 or marks[i - 1] & 2]
+                begun = array("I", (i for i in range(count) if self._may_begin(i)))
             if self._offsets() not in (None, begun):
                 notes[WRONG_TABLE] = None
             return begun
@@ -259,16 +259,22 @@ class EncapsulatedPixels:
         notes[NOT_SPLIT] = None
         return range(0)
 
-    def _offsets(self) -> list[int] | None:
+    def _may_begin(self, index: int) -> bool:
+        return not index or bool(self._marks[index] & 1 or self._marks[index - 1] & 2)
+
+    def _offsets(self) -> "array[int] | None":
         """Give the basic offset table as indices of fragments; empty if it points elsewhere."""
-        table = bytes(self._table or b"")
-        if not table:
+        if not self._table or not self._starts:
             return None
-        indices = {start - self._starts[0]: index for index, start in enumerate(self._starts)}
-        offsets = unpack_from(f"<{len(table) // 4}I", table)
-        found = [indices.get(offset, -1) for offset in offsets]
-        ascending = found[0] == 0 and all(a < b for a, b in pairwise(found))
-        return found if ascending else []
+        found = array("I")
+        for (offset,) in _OFFSET.iter_unpack(self._table[: len(self._table) // 4 * 4]):
+            start = self._starts[0] + offset
+            index = bisect_left(self._starts, start)
+            if index == len(self._starts) or self._starts[index] != start:
+                return array("I")
+            found.append(index)
+        ascending = found and not found[0] and all(a < b for a, b in pairwise(found))
+        return found if ascending else array("I")
 
 
 def _begins(head: bytes) -> int:

@@ -1,0 +1,131 @@
+"""Deriving the records of a study and its patient from the instances that are there."""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from app.store.ledger import Ledger, SeriesCount
+from app.store.together import Together
+from fhir.attributes import Attributes, text
+from fhir.from_dicom.imaging_study import assemble, imaging_study, subject
+from fhir.from_dicom.patient import patient, patient_key
+from fhir.from_dicom.series import series
+from fhir.from_dicom.site import Site
+
+Json = Any
+
+ENDPOINT_ID: Final = "dicomweb"
+RELEASED: Final = {"system": "https://radiograph.dev/fhir/release", "code": "released"}
+NORMAL: Final = {
+    "system": "http://terminology.hl7.org/CodeSystem/v3-Confidentiality",
+    "code": "N",
+}
+
+
+class Studies:
+    """Records that are functions of the set of instances, whatever order they came in.
+
+    A record is written only over the version that was read before counting, so that any
+    interleaving of processes ends with the truth.
+    """
+
+    def __init__(self, ledger: Ledger, site: Site, *, release: bool) -> None:
+        """Set how headers are read, and whether patients see a new study at once."""
+        self._ledger = ledger
+        self._site = site
+        self._release = release
+        self._settled = Together(self._settle)
+
+    async def settle(self, study: str) -> None:
+        """Make a study's record, and its patient's, true for the instances that are there now."""
+        await self._settled(study)
+
+    async def derive(self, study: str) -> None:
+        """Derive a study's record again although its instances are the same."""
+        while not await self._derived(study, anew=True):
+            pass
+
+    async def _settle(self, studies: list[str]) -> list[None]:
+        async def settle(study: str) -> None:
+            while not await self._derived(study, anew=False):
+                pass
+
+        await asyncio.gather(*(settle(study) for study in dict.fromkeys(studies)))
+        return [None] * len(studies)
+
+    async def _derived(self, study: str, *, anew: bool) -> bool:
+        """Try once; say False if the ground moved meanwhile."""
+        document = await self._ledger.study(study)
+        counts = await self._ledger.series_of(study)
+        if not counts or (document and "deleting" in document):
+            return True
+        if document is None:
+            await self._claim_again(study, counts[0])
+            return False
+        key = document["patientKey"]
+        owner = await self._ledger.patient_id(key)
+        derived_from = [owner, *([*_values(one)] for one in counts)]
+        if anew or document.get("derivedFrom") != derived_from:
+            record = await self._record(document, owner, counts)
+            spoken = await self._spoken(document, counts)
+            if record is None or spoken is None:
+                return False
+            if not await self._ledger.save_study(document, record, derived_from, spoken):
+                return False
+        for former in document.get("formerKeys", ()):
+            if former != key:
+                await self._ledger.settle_patient(former)
+        return await self._ledger.settle_patient(key)
+
+    async def _claim_again(self, study: str, one: SeriesCount) -> None:
+        """Give instances a study that came after it was deleted, from a process that then died."""
+        for header in (await self._ledger.headers_of([one.representative])).values():
+            await self._ledger.claim(study, patient_key(header, self._site), lease="")
+
+    async def _record(
+        self, document: Mapping[str, Json], owner: str, counts: Iterable[SeriesCount]
+    ) -> dict[str, Json] | None:
+        headers = await self._ledger.headers_of([one.representative for one in counts])
+        parts = []
+        for one in counts:
+            header = headers.get(one.representative)
+            if header is None:
+                return None
+            part = series(header, self._site, uniform_laterality=one.laterality)
+            parts.append({**part, "numberOfInstances": one.instances})
+        speaker = headers[min(headers)]
+        record = assemble(
+            imaging_study(speaker, self._site),
+            id=document["_id"],
+            subject=subject(owner, speaker),
+            series=parts,
+            endpoint=f"Endpoint/{ENDPOINT_ID}",
+        )
+        return {**record, "meta": self._labels(document)}
+
+    async def _spoken(
+        self, document: Mapping[str, Json], counts: Iterable[SeriesCount]
+    ) -> dict[str, Json] | None:
+        """Give what the study says of its patient, and with how much weight among its studies."""
+        study = document["_id"]
+        header: Attributes | None
+        if document.get("mixed"):
+            header = await self._ledger.header_naming(study, document["patientKey"])
+        else:
+            first = min(one.representative for one in counts)
+            header = (await self._ledger.headers_of([first])).get(first)
+        if header is None:
+            return None
+        rank = f"{text(header, 'StudyDate') or ''}|{study}"
+        return {"rank": rank, "resource": patient(header, self._site)}
+
+    def _labels(self, document: Mapping[str, Json]) -> dict[str, Json]:
+        """Keep the labels of a known study; a new one is normal, and released if so configured."""
+        if "resource" in document:
+            meta = document["resource"].get("meta", {})
+            return {name: meta[name] for name in ("security", "tag") if name in meta}
+        return {"security": [NORMAL]} | ({"tag": [RELEASED]} if self._release else {})
+
+
+def _values(one: SeriesCount) -> tuple[str, int, str, str | None]:
+    return one.uid, one.instances, one.representative, one.laterality
