@@ -182,7 +182,7 @@ _SERVED = sorted(one for one in COORDINATES if not one.startswith("AuditEvent.")
 
 
 @settings(
-    max_examples=15000, deadline=None, database=None, suppress_health_check=list(HealthCheck)
+    max_examples=1200, deadline=None, database=None, suppress_health_check=list(HealthCheck)
 )
 @given(document=documents(), closed=st.sets(st.sampled_from(_SERVED), max_size=12))
 async def test_random_selections_give_what_is_open_and_nothing_else(
