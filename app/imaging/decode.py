@@ -12,9 +12,7 @@ from app.imaging.codestream import Codestream, read_jpeg, read_jpeg2000
 from app.imaging.layout import BIG_ENDIAN, PixelLayout, Undecodable
 
 _DEFLATED_FRAMES = "1.2.840.10008.1.2.8.1"
-_NATIVE = frozenset(
-    {"1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.1.99", BIG_ENDIAN}
-)
+_NATIVE = frozenset(f"1.2.840.10008.1.2{rest}" for rest in ("", ".1", ".1.98", ".1.99", ".2"))
 _RLE = "1.2.840.10008.1.2.5"
 _RLE_HEADER = Struct("<16I")
 _NO_RUN = 128

@@ -139,9 +139,10 @@ class Ingest:
             case "unfit":
                 await self.ledger.remove_claim(part10.study_instance_uid, claim.id, lease)
                 raise _UNFIT
-            case "known":  # somebody else was quicker
+            case "known":
                 seen = await self.ledger.seen(part10.sop_instance_uid, part10.study_instance_uid)
-                return _known(part10, seen.sha256) if seen.sha256 else _gone(part10)
+                if seen.object != arrival.key:  # somebody else was quicker, not our own retry
+                    return _known(part10, seen.sha256) if seen.sha256 else _gone(part10)
         # Only now is it certain that no deletion and no sweep has begun before it was entered.
         holding = await self.ledger.claim_on(part10.study_instance_uid)
         lives = holding is not None and holding.id == claim.id and not holding.deleting

@@ -189,6 +189,12 @@ def test_padding_after_a_native_frame_is_ignored() -> None:
     assert decode(frame, layout()).tolist() == [[0, 1, 2], [3, 4, 5]]
 
 
+@pytest.mark.parametrize("last", ["", ".1", ".1.98", ".1.99"])
+def test_every_native_transfer_syntax_but_one_is_little_endian(last: str) -> None:
+    frame = np.arange(6, dtype="<u2").tobytes()
+    assert decode(frame, layout(f"1.2.840.10008.1.2{last}")).tolist() == [[0, 1, 2], [3, 4, 5]]
+
+
 def test_bytes_are_read_in_the_order_of_the_transfer_syntax() -> None:
     frame = bytes(range(12))
     assert decode(frame, layout())[0].tolist() == [0x0100, 0x0302, 0x0504]
