@@ -117,7 +117,14 @@ _RULES = [
 
 
 def _validate(schema: GraphQLSchema, document: DocumentNode) -> None:
-    errors = validate(schema, document, _RULES, max_errors=_MOST_ERRORS, hide_suggestions=True)
+    errors = validate(
+        schema,
+        document,
+        _RULES,
+        max_errors=_MOST_ERRORS,
+        hide_suggestions=True,
+        allow_empty_selection_sets=False,
+    )
     if errors:
         raise Refused(
             [

@@ -1,5 +1,8 @@
 """How much one operation may ask for: measured before validation, in time linear in its text.
 
+A field written many times over at one place costs validation the square of that number, so that
+is bounded too (`repeats`).
+
 Cost is the number of records asked for: patients, studies, series, instances, images, frames and
 endpoints, as `first` and `_count` multiply on the way down. A list whose length the client does
 not say (the instances of a series) counts once here, and as long as it is when it is read
@@ -46,6 +49,7 @@ class Limits:
     aliases: int = 30
     root_fields: int = 10
     fields: int = 1_000
+    repeats: int = 30
     cost: int = 50_000
 
 
@@ -102,17 +106,57 @@ def check(
     Raises:
         TooComplex: It exceeds a limit.
     """
-    size = _Measure(schema, document, operation, variables).of(operation)
+    measure = _Measure(schema, document, operation, variables)
+    size = measure.of(operation)
     roots = len(operation.selection_set.selections)
     for limit, value, most in (
         ("depth", size.depth, limits.depth),
         ("aliases", size.aliases, limits.aliases),
-        ("root fields", roots, limits.root_fields),
+        ("rootFields", roots, limits.root_fields),
         ("fields", size.fields, limits.fields),
         ("cost", size.cost, limits.cost),
     ):
         if value > most:
             raise TooComplex(limit, value, most)
+    _Expansion(measure.fragments, limits).walk(operation.selection_set, ())
+
+
+@dataclass(slots=True)
+class _Expansion:
+    """Counts fields by response path, fragments in place; there are few by now."""
+
+    fragments: Mapping[str, FragmentDefinitionNode]
+    limits: Limits
+    visited: int = 0
+    times: dict[tuple[str, ...], int] = field(default_factory=dict)
+    open: set[str] = field(default_factory=set)
+
+    def walk(self, selections: SelectionSetNode, path: tuple[str, ...]) -> None:
+        for one in selections.selections:
+            self.visited += 1
+            if self.visited > 4 * self.limits.fields:  # fragments in circles, spread and spread
+                raise TooComplex("fields", self.visited, self.limits.fields)
+            if isinstance(one, FieldNode):
+                self._count(one, path)
+            elif isinstance(one, InlineFragmentNode):
+                self.walk(one.selection_set, path)
+            elif isinstance(one, FragmentSpreadNode):
+                self._spread(one.name.value, path)
+
+    def _count(self, node: FieldNode, path: tuple[str, ...]) -> None:
+        path = (*path, (node.alias or node.name).value)
+        self.times[path] = self.times.get(path, 0) + 1
+        if self.times[path] > self.limits.repeats:
+            raise TooComplex("repeats", self.times[path], self.limits.repeats)
+        if node.selection_set:
+            self.walk(node.selection_set, path)
+
+    def _spread(self, name: str, path: tuple[str, ...]) -> None:
+        fragment = self.fragments.get(name)
+        if fragment is not None and name not in self.open:
+            self.open.add(name)
+            self.walk(fragment.selection_set, path)
+            self.open.discard(name)
 
 
 @dataclass(slots=True)

@@ -255,7 +255,10 @@ def _known(part10: Part10, digest: str) -> Outcome:
 
 def _gone(part10: Part10) -> Outcome:
     return _outcome(
-        part10, "conflict", "being-deleted", "its study is being deleted; send it again"
+        part10,
+        "conflict",
+        "being-deleted",
+        "its study is being deleted, or was swept away meanwhile; send it again",
     )
 
 

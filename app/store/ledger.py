@@ -77,10 +77,12 @@ class Seen:
 
     Attributes:
         sha256: Of the stored bytes; None if it is not stored.
+        object: Key of the stored bytes.
         claim: On its study; None if there is none.
     """
 
     sha256: str | None
+    object: str | None
     claim: Claim | None
 
 
@@ -104,13 +106,14 @@ class Ledger:
     async def _see(self, wanted: list[tuple[str, str]]) -> list[Seen]:
         instances = list({instance for instance, _ in wanted})
         stored, claims = await asyncio.gather(
-            self._instances.find({"_id": {"$in": instances}}, {"sha256": 1}).to_list(None),
+            self._instances.find({"_id": {"$in": instances}}, _STORED).to_list(None),
             self._claims_on([study for _, study in wanted]),
         )
-        digests = {one["_id"]: one["sha256"] for one in stored}
+        known = {one["_id"]: one for one in stored}
         return [
-            Seen(digests.get(instance), claim)
+            Seen(one.get("sha256"), one.get("object"), claim)
             for (instance, _), claim in zip(wanted, claims, strict=True)
+            for one in (known.get(instance, {}),)
         ]
 
     async def claim_on(self, study: str) -> Claim | None:
@@ -400,6 +403,7 @@ def encoded(instance: Mapping[str, Json]) -> Encoded:
     return document
 
 
+_STORED: Final = {"sha256": 1, "object": 1}
 _CLAIM: Final = {"claim": 1, "patientKey": 1, "deleting": 1, "mixed": 1, "lease": 1}
 
 

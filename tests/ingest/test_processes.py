@@ -62,12 +62,16 @@ async def test_whoever_is_killed_while_ingesting_loses_nothing_that_was_acknowle
 ) -> None:
     digests: dict[str, str] = {}
     said: list[str] = []
+    codes = set()
     for attempt in range(5):
         folder = tmp_path / f"in-{attempt}"
         objects = study(series=3, instances=160, pixels=ramp(1, 64, 64))
         for path, data in zip(write(folder, objects), objects, strict=True):
             digests[str(path)] = sha256(data).hexdigest()
-        said += await killed_after(random.Random(attempt).uniform(0, 1.2), embedded, folder)
+        code, lines = await killed_after(random.Random(attempt).uniform(0, 1.2), embedded, folder)
+        codes.add(code)
+        said += lines
+    assert -signal.SIGKILL in codes
     acknowledged = [one.removeprefix("stored    ") for one in said if one.startswith("stored")]
     async with embedded.opened() as archive:
         kept = set(await archive.database["instances"].distinct("sha256"))
@@ -86,8 +90,10 @@ async def test_whoever_is_killed_while_ingesting_loses_nothing_that_was_acknowle
         await assert_true(archive)
 
 
-async def killed_after(seconds: float, embedded: Installation, folder: Path) -> list[str]:
-    """Kill an ingest some time after it began to store; give the whole lines it printed."""
+async def killed_after(
+    seconds: float, embedded: Installation, folder: Path
+) -> tuple[int | None, list[str]]:
+    """Kill an ingest some time after it began to store; give its code and its whole lines."""
     process = await embedded.start("ingest", folder)
     assert process.stdout is not None
     assert process.stderr is not None
@@ -98,7 +104,7 @@ async def killed_after(seconds: float, embedded: Installation, folder: Path) -> 
     with suppress(ProcessLookupError):
         process.kill()
     out, _ = await process.communicate()
-    return out.decode().split("\n")[:-1]
+    return process.returncode, out.decode().split("\n")[:-1]
 
 
 async def test_a_sweep_while_others_ingest_destroys_nothing(

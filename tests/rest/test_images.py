@@ -92,7 +92,7 @@ async def test_a_known_object_is_not_sent_again(client: AsyncClient, acting_as: 
     assert answer.headers["etag"] == TAG
 
 
-@pytest.mark.parametrize(("tag", "status"), [(TAG, 206), ('"other"', 200)])
+@pytest.mark.parametrize(("tag", "status"), [(TAG, 206), ('"other"', 200)], ids=["this", "another"])
 async def test_a_range_of_another_version_is_the_whole(
     client: AsyncClient, acting_as: ActingAs, tag: str, status: int
 ) -> None:

@@ -61,7 +61,7 @@ def bomb(fragments: int) -> str:
             '{study(uid: "x") {' + " ".join(f"a{n}: id" for n in range(31)) + "}}",
             ("aliases", 31, 30),
         ),
-        ("{" + "__typename " * 11 + "}", ("root fields", 11, 10)),
+        ("{" + "__typename " * 11 + "}", ("rootFields", 11, 10)),
         ('{study(uid: "x") {' + "id " * 1000 + "}}", ("fields", 1001, 1000)),
         (bomb(60), ("fields", 10**9, 1000)),
         (
@@ -87,11 +87,33 @@ async def test_cost_counts_what_variables_ask_for(ask: Ask) -> None:
 
 
 async def test_fragments_count_wherever_they_are_spread(ask: Ask) -> None:
-    fields = " ".join("id" for _ in range(300))
-    query = f'{{study(uid: "1.7.1") {{...F ...F ...F}}}} fragment F on ImagingStudy {{{fields}}}'
-    assert (await ask(query)).data["study"] == {"id": "1.7.1"}
-    query = query.replace("...F ...F", "...F ...F ...F")
-    assert refused(await ask(query)) == ("fields", 1201, 1000)
+    fragment = """fragment F on ImagingStudy {
+      id started description status numberOfSeries numberOfInstances
+      subject {reference type display} referrer {reference type display}
+      location {reference type display} encounter {reference type display}
+      modality {code system display} meta {versionId lastUpdated}
+      series {uid number description numberOfInstances started}
+    }"""  # 35 fields
+    query = '{study(uid: "1.7.1") {' + "...F " * 28 + "}}" + fragment
+    assert (await ask(query)).data["study"]["id"] == "1.7.1"
+    query = '{study(uid: "1.7.1") {' + "...F " * 29 + "}}" + fragment
+    assert refused(await ask(query)) == ("fields", 1016, 1000)
+
+
+@pytest.mark.parametrize(
+    "inside",
+    [
+        "id " * 31,
+        "subject {reference} " * 31,
+        "subject {" + "reference " * 6 + "} " + "... {subject {" + "reference " * 25 + "}}",
+        "...F ...F ...F ...F",
+    ],
+)
+async def test_a_field_at_one_place_is_written_a_few_times_at_most(ask: Ask, inside: str) -> None:
+    fragment = "fragment F on ImagingStudy {" + "id " * 8 + "}"
+    query = f'{{study(uid: "1.7.1") {{{inside}}}}}'
+    reply = await ask(query + (fragment if "...F" in inside else ""))
+    assert refused(reply) == ("repeats", 31, 30)
 
 
 async def test_fragments_in_circles_are_no_endless_work(ask: Ask) -> None:

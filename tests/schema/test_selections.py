@@ -24,7 +24,7 @@ from tests.build import study
 from tests.schema.library import store
 
 SCHEMA = build_schema()
-WIDE = Limits(100_000, 1_000, 10_000, 100, 10_000, 1_000_000)
+WIDE = Limits(100_000, 1_000, 10_000, 100, 10_000, 10_000, 1_000_000)
 
 # Coordinate: what the answer says only if it is open. No other element says the same.
 CANARIES = {
