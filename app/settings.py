@@ -18,24 +18,10 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from policies.rules import Role
+
 DEVELOPMENT_ISSUER = "urn:radiograph:development"
 HS256_SECRET_BYTES = 32
-
-Role = Literal[
-    "patient",
-    "proxy",
-    "provider",
-    "radiologist",
-    "technologist",
-    "nurse",
-    "resident",
-    "fellow",
-    "attending",
-    "admin",
-    "auditor",
-    "researcher",
-    "billing",
-]
 
 
 def trusted_transport(url: str) -> bool:

@@ -7,24 +7,23 @@ from typing import Literal, get_args
 
 Action = Literal["read", "create", "update", "delete"]
 Effect = Literal["allow", "deny"]
+Role = Literal[
+    "patient",
+    "proxy",
+    "provider",
+    "radiologist",
+    "technologist",
+    "nurse",
+    "resident",
+    "fellow",
+    "attending",
+    "admin",
+    "auditor",
+    "researcher",
+    "billing",
+]
 
-ROLES = frozenset(
-    {
-        "patient",
-        "proxy",
-        "provider",
-        "radiologist",
-        "technologist",
-        "nurse",
-        "resident",
-        "fellow",
-        "attending",
-        "admin",
-        "auditor",
-        "researcher",
-        "billing",
-    }
-)
+ROLES: frozenset[str] = frozenset(get_args(Role))
 ACTIONS: tuple[Action, ...] = get_args(Action)
 EFFECTS: tuple[Effect, ...] = get_args(Effect)
 EVERY = "*"

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import get_args
 
-from app.settings import Role
+from policies.rules import Role
 
 ROLES: tuple[Role, ...] = get_args(Role)
 
