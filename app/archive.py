@@ -115,7 +115,10 @@ def open_book(settings: Settings, last_good: Path | None) -> Book:
 def scope_problem(resource: str, text: str) -> str | None:
     """Say what is wrong with a scope's search text, or None."""
     try:
-        criteria(resource, parse_qsl(VARIABLE.sub("x", text), strict_parsing=True))
+        criteria(
+            resource,
+            parse_qsl(VARIABLE.sub("x", text), strict_parsing=True, keep_blank_values=True),
+        )
     except ResourceError as error:
         return error.message
     except ValueError:

@@ -168,6 +168,7 @@ async def _run(settings: Settings, archive: Archive) -> int:
         log_level="warning",
         access_log=False,  # addresses hold what people searched for
         server_header=False,
+        lifespan="off",  # the archive is open, and closed by who opened it
         timeout_graceful_shutdown=10,
     )
     server = uvicorn.Server(config)

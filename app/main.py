@@ -26,6 +26,7 @@ from fhir.errors import (
     Invalid,
     NotAcceptable,
     NotFound,
+    NotSupported,
     ResourceError,
     TooLarge,
     UnsupportedMedia,
@@ -46,6 +47,7 @@ def create_app(settings: Settings, archive: Archive | None = None) -> FastAPI:
         lifespan=_lifespan(settings, archive),
         docs_url="/docs",
         redoc_url=None,
+        redirect_slashes=False,
     )
     app.add_middleware(Guard, archive=lambda: app.state.archive)
     app.add_exception_handler(ResourceError, _refused)
@@ -96,7 +98,7 @@ async def _refused_by_framework(request: Request, error: Exception) -> Response:
     known = {400: Invalid, 404: NotFound, 406: NotAcceptable, 413: TooLarge, 415: UnsupportedMedia}
     if status in known:
         return _refuse(request, known[status](detail))
-    response = _refuse(request, Invalid(detail))
+    response = _refuse(request, NotSupported(detail))
     response.status_code = status
     response.headers.update(getattr(error, "headers", None) or {})
     return response

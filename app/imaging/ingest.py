@@ -15,7 +15,8 @@ from app.imaging.lease import Lease
 from app.imaging.outcome import Outcome, Status
 from app.imaging.part10 import Part10, Part10Parser, Refused
 from app.imaging.studies import ENDPOINT_ID, Studies
-from app.store.ledger import Claim, Encoded, Ledger, Unfit, encoded
+from app.store.entries import Claim, Encoded, Unfit, encoded
+from app.store.ledger import Ledger
 from app.store.ports import ObjectStore
 from fhir.from_dicom.image import image
 from fhir.from_dicom.patient import patient_key, same_patient
@@ -25,7 +26,7 @@ from fhir.parameters import index
 
 __all__ = ["ENDPOINT_ID", "Ingest", "Outcome", "Status"]
 
-_IN_MEMORY: Final = 2 * 2**20
+_IN_MEMORY: Final = 2**20
 _UNFIT: Final = Refused("header-too-large", "The header is too large or nested too deeply.")
 
 

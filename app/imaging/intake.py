@@ -19,7 +19,7 @@ from fhir.access import MAX_IDS, Entry
 from fhir.errors import Unavailable
 from policies.caller import Caller
 
-IN_FLIGHT: Final = 8
+IN_FLIGHT: Final = 32
 BATCH: Final = 128
 _OUTAGE: Final = "unavailable"
 

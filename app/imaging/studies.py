@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from app.store.ledger import Ledger, SeriesCount
+from app.store.entries import SeriesCount
+from app.store.ledger import Ledger
 from app.store.together import Together
 from fhir.attributes import Attributes, text
 from fhir.from_dicom.imaging_study import assemble, imaging_study, subject
@@ -66,10 +67,14 @@ class Studies:
         owner = await self._ledger.patient_id(key)
         derived_from = [owner, *([*_values(one)] for one in counts)]
         if anew or document.get("derivedFrom") != derived_from:
-            record = await self._record(document, owner, counts)
-            spoken = await self._spoken(document, counts)
-            if record is None or spoken is None:
-                return False
+            headers = await self._ledger.headers_of([one.representative for one in counts])
+            if len(headers) != len(counts):
+                return False  # deleted meanwhile
+            speaker = headers[min(headers)]
+            if document.get("mixed"):
+                speaker = await self._ledger.header_naming(study, key) or speaker
+            spoken = self._spoken(study, speaker)
+            record = self._record(document, owner, counts, headers)
             if not await self._ledger.save_study(document, record, derived_from, spoken):
                 return False
         for former in document.get("formerKeys", ()):
@@ -82,40 +87,30 @@ class Studies:
         for header in (await self._ledger.headers_of([one.representative])).values():
             await self._ledger.claim(study, patient_key(header, self._site), lease="")
 
-    async def _record(
-        self, document: Mapping[str, Json], owner: str, counts: Iterable[SeriesCount]
-    ) -> dict[str, Json] | None:
-        headers = await self._ledger.headers_of([one.representative for one in counts])
+    def _record(
+        self,
+        document: Mapping[str, Json],
+        owner: str,
+        counts: Iterable[SeriesCount],
+        headers: Mapping[str, Attributes],
+    ) -> dict[str, Json]:
         parts = []
         for one in counts:
-            header = headers.get(one.representative)
-            if header is None:
-                return None
+            header = headers[one.representative]
             part = series(header, self._site, uniform_laterality=one.laterality)
             parts.append({**part, "numberOfInstances": one.instances})
-        speaker = headers[min(headers)]
+        first = headers[min(headers)]
         record = assemble(
-            imaging_study(speaker, self._site),
+            imaging_study(first, self._site),
             id=document["_id"],
-            subject=subject(owner, speaker),
+            subject=subject(owner, first),
             series=parts,
             endpoint=f"Endpoint/{ENDPOINT_ID}",
         )
         return {**record, "meta": self._labels(document)}
 
-    async def _spoken(
-        self, document: Mapping[str, Json], counts: Iterable[SeriesCount]
-    ) -> dict[str, Json] | None:
-        """Give what the study says of its patient, and with how much weight among its studies."""
-        study = document["_id"]
-        header: Attributes | None
-        if document.get("mixed"):
-            header = await self._ledger.header_naming(study, document["patientKey"])
-        else:
-            first = min(one.representative for one in counts)
-            header = (await self._ledger.headers_of([first])).get(first)
-        if header is None:
-            return None
+    def _spoken(self, study: str, header: Attributes) -> dict[str, Json]:
+        """Give what a study says of its patient, and its rank among the patient's studies."""
         rank = f"{text(header, 'StudyDate') or ''}|{study}"
         return {"rank": rank, "resource": patient(header, self._site)}
 

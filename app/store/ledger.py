@@ -8,17 +8,14 @@ import asyncio
 import secrets
 import uuid
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final
 
-import bson
-from bson.errors import BSONError
-from bson.raw_bson import RawBSONDocument
 from pymongo import ReturnDocument
 from pymongo.errors import BulkWriteError, DuplicateKeyError, OperationFailure, PyMongoError
 
 from app.store.database import Database
+from app.store.entries import Claim, Encoded, Entered, Seen, SeriesCount
 from app.store.leases import Leases
 from app.store.leftovers import Leftovers, leftovers
 from app.store.together import Together
@@ -26,64 +23,8 @@ from fhir.errors import Unavailable
 from fhir.parameters import index, sort_keys
 
 Json = Any
-Encoded: TypeAlias = RawBSONDocument
-Entered = Literal["entered", "known", "unfit"]
 
-_LARGEST: Final = 16 * 2**20 - 2**14  # MongoDB's limit of a document, and room for a command
 _DUPLICATE_KEY: Final = 11000
-
-
-class Unfit(Exception):
-    """The database cannot hold a header: it is too large, too deep, or has impossible values."""
-
-
-@dataclass(frozen=True, slots=True)
-class SeriesCount:
-    """One series as its instances are: counted, with the instance that speaks for it.
-
-    Attributes:
-        representative: The smallest SOP Instance UID, whatever the order of arrival.
-        laterality: ImageLaterality that every instance says; None if they differ.
-    """
-
-    uid: str
-    instances: int
-    representative: str
-    laterality: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """To whom a study belongs.
-
-    Attributes:
-        id: Of this life of the study; another one if it is deleted and comes again.
-        patient_key: The most telling of its instances' keys.
-        deleting: Whether it is being deleted.
-        mixed: Whether instances say the same patient in different words.
-        lease: Under which it was claimed; None once it has a record.
-    """
-
-    id: str
-    patient_key: str
-    deleting: bool
-    mixed: bool
-    lease: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """What is known of an instance that arrives.
-
-    Attributes:
-        sha256: Of the stored bytes; None if it is not stored.
-        object: Key of the stored bytes.
-        claim: On its study; None if there is none.
-    """
-
-    sha256: str | None
-    object: str | None
-    claim: Claim | None
 
 
 class Ledger:
@@ -122,7 +63,7 @@ class Ledger:
 
     async def _claims_on(self, studies: list[str]) -> list[Claim | None]:
         query = {"_id": {"$in": list(set(studies))}}
-        found = {one["_id"]: _claim(one) async for one in self._studies.find(query, _CLAIM)}
+        found = {one["_id"]: Claim.of(one) async for one in self._studies.find(query, _CLAIM)}
         return [found.get(study) for study in studies]
 
     async def claim(self, study: str, patient_key: str, lease: str) -> Claim:
@@ -144,7 +85,7 @@ class Ledger:
                 )
             except DuplicateKeyError:  # another process is quicker: the next look finds its claim
                 continue
-            return _claim(document)
+            return Claim.of(document)
 
     async def adopt(self, study: str, claim: Claim, lease: str) -> None:
         """Keep a claim from being swept with the process that made it."""
@@ -388,33 +329,8 @@ class Ledger:
         return None
 
 
-def encoded(instance: Mapping[str, Json]) -> Encoded:
-    """Put an instance into the database's form.
-
-    Raises:
-        Unfit: It cannot be.
-    """
-    try:
-        document = RawBSONDocument(bson.encode(instance))
-    except (BSONError, OverflowError, UnicodeError, RecursionError) as error:
-        raise Unfit from error
-    if len(document.raw) > _LARGEST:
-        raise Unfit
-    return document
-
-
 _STORED: Final = {"sha256": 1, "object": 1}
 _CLAIM: Final = {"claim": 1, "patientKey": 1, "deleting": 1, "mixed": 1, "lease": 1}
-
-
-def _claim(document: Mapping[str, Json]) -> Claim:
-    return Claim(
-        document["claim"],
-        document["patientKey"],
-        "deleting" in document,
-        document.get("mixed", False),
-        document.get("lease"),
-    )
 
 
 def _stored(resource: Mapping[str, Json], version: int) -> dict[str, Json]:

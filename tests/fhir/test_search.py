@@ -233,7 +233,12 @@ TREES = st.recursive(
     ),
     max_leaves=8,
 )
-INDEXES: list[Index] = [{}, {"status": ["a"]}, {"status": ["a", "b"], "started": [1]}, {"started": [1]}]
+INDEXES: list[Index] = [
+    {},
+    {"status": ["a"]},
+    {"status": ["a", "b"], "started": [1]},
+    {"started": [1]},
+]
 
 
 @given(st.lists(TREES, max_size=4))

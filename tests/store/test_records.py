@@ -70,6 +70,7 @@ async def pages(
             "ImagingStudy", tree, wanted=ID_ONLY, sort=tuple(sort), limit=size, after=after
         )
         found += page
+        assert len(found) <= 120
         if len(page) < size:
             return found
         after = page[-1].position

@@ -1,0 +1,93 @@
+"""What the ledger holds of instances and studies while they arrive."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal, Self, TypeAlias
+
+import bson
+from bson.errors import BSONError
+from bson.raw_bson import RawBSONDocument
+
+Encoded: TypeAlias = RawBSONDocument
+Entered = Literal["entered", "known", "unfit"]
+
+_LARGEST: Final = 16 * 2**20 - 2**14  # MongoDB's limit of a document, and room for a command
+
+
+class Unfit(Exception):
+    """The database cannot hold a header: it is too large, too deep, or has impossible values."""
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesCount:
+    """One series as its instances are: counted, with the instance that speaks for it.
+
+    Attributes:
+        representative: The smallest SOP Instance UID, whatever the order of arrival.
+        laterality: ImageLaterality that every instance says; None if they differ.
+    """
+
+    uid: str
+    instances: int
+    representative: str
+    laterality: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """To whom a study belongs.
+
+    Attributes:
+        id: Of this life of the study; another one if it is deleted and comes again.
+        patient_key: The most telling of its instances' keys.
+        deleting: Whether it is being deleted.
+        mixed: Whether instances say the same patient in different words.
+        lease: Under which it was claimed; None once it has a record.
+    """
+
+    id: str
+    patient_key: str
+    deleting: bool
+    mixed: bool
+    lease: str | None
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> Self:
+        """Read a study's document."""
+        return cls(
+            document["claim"],
+            document["patientKey"],
+            "deleting" in document,
+            document.get("mixed", False),
+            document.get("lease"),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What is known of an instance that arrives.
+
+    Attributes:
+        sha256: Of the stored bytes; None if it is not stored.
+        object: Key of the stored bytes.
+        claim: On its study; None if there is none.
+    """
+
+    sha256: str | None
+    object: str | None
+    claim: Claim | None
+
+
+def encoded(instance: Mapping[str, Any]) -> Encoded:
+    """Put an instance into the database's form.
+
+    Raises:
+        Unfit: It cannot be.
+    """
+    try:
+        document = RawBSONDocument(bson.encode(instance))
+    except (BSONError, OverflowError, UnicodeError, RecursionError) as error:
+        raise Unfit from error
+    if len(document.raw) > _LARGEST:
+        raise Unfit
+    return document
