@@ -4,11 +4,9 @@ A door that is not in `DOORS` does not get a caller, and so reaches no record.
 """
 
 import re
-import traceback
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
@@ -17,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.archive import Archive
 from app.audit import Circumstances
+from app.logs import place
 from app.refusals import (
     Respond,
     respond_dicomweb,
@@ -103,7 +102,7 @@ class Guard:
                 log.warning("database does not answer", error=type(error).__name__)
                 await visit.refuse(Unavailable("the database does not answer; try again later"))
             else:
-                log.error("request failed", **place_of(error))  # noqa: TRY400 -- texts may hold PHI
+                log.error("request failed", **place(error))  # noqa: TRY400 -- texts may hold PHI
                 await visit.refuse(Broken())
 
 
@@ -149,7 +148,7 @@ class _Visit:
             try:
                 await self._write_down()
             except Exception as error:  # noqa: BLE001 -- whatever it is, nothing goes out
-                log.error("audit not written", **place_of(error))  # noqa: TRY400 -- may hold PHI
+                log.error("audit not written", **place(error))  # noqa: TRY400 -- may hold PHI
                 self._failed = True
                 await self._give_nothing_out()
                 return
@@ -184,13 +183,6 @@ class _Visit:
             raise ConnectionAbortedError("audit not written")
         error = Unavailable("this access could not be written to the audit; try again later")
         await self.door.respond(error)(self._scope, _nothing, self._send)
-
-
-def place_of(error: BaseException) -> dict[str, object]:
-    """Tell an exception by type and place; its text may hold patient data."""
-    frames = traceback.extract_tb(error.__traceback__)[-8:]
-    places = [f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames]
-    return {"error": type(error).__name__, "at": places}
 
 
 async def _nothing() -> Message:

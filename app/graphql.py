@@ -11,7 +11,8 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 from strawberry.http.ides import get_graphql_ide_html
 
-from app.doors import guarded, place_of
+from app.doors import guarded
+from app.logs import place
 from app.settings import Settings
 from fhir.errors import Invalid, NotAcceptable, TooLarge, UnsupportedMedia
 from schema.build import build_schema
@@ -49,7 +50,7 @@ class _Door:
             log.error(
                 "GraphQL value broken",
                 path=[one for one in failure.path or () if isinstance(one, str)],
-                **place_of(failure.original_error or failure),
+                **place(failure.original_error or failure),
             )
         return Response(
             orjson.dumps(answer.body),

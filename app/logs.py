@@ -32,7 +32,7 @@ def configure_logging(*, readable: bool) -> None:
     )
 
 
-def place(error: Exception) -> dict[str, object]:
+def place(error: BaseException) -> dict[str, object]:
     """Tell an exception by type and place, as fields of a log line; its text may hold PHI."""
     frames = traceback.extract_tb(error.__traceback__)[-8:]
     places = [f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames]

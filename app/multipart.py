@@ -175,3 +175,18 @@ async def _from_first_boundary(stream: AsyncIterable[bytes], mark: bytes) -> Asy
             yield found
         elif len(waiting) > _MAX_PREAMBLE:
             raise Invalid("the body does not begin with the boundary of its Content-Type")
+
+
+async def limited(body: AsyncIterator[bytes], most: int, refusal: TooLarge) -> AsyncIterator[bytes]:
+    """Pass a body on as it arrives, up to so many bytes.
+
+    Raises:
+        TooLarge: The refusal given, at the first byte too many.
+    """
+    size = 0
+    async for chunk in body:
+        size += len(chunk)
+        if size > most:
+            raise refusal
+        if chunk:
+            yield chunk

@@ -18,12 +18,10 @@ from app.dicomweb.store_answer import response, status
 from app.doors import guarded
 from app.imaging.ingest import Ingest
 from app.imaging.outcome import Outcome
-from app.multipart import Part, boundary, parts
+from app.multipart import Part, boundary, limited, parts
 from fhir.access import MAX_IDS, Entry
 from fhir.errors import Invalid, TooLarge, UnsupportedMedia
-from fhir.guarded import GuardedRepository, patients_of
-from fhir.repository import Wanted
-from fhir.search import Has, any_of
+from fhir.guarded import GuardedRepository, patients_by_study
 
 DICOM_JSON: Final = "application/dicom+json"
 _ANSWERS = (Offer((DICOM_JSON,)), Offer(("application/json",)))
@@ -112,7 +110,7 @@ def _parts(request: Request, most: int) -> AsyncIterator[Part]:
     length = request.headers.get("content-length", "")
     if length.isdecimal() and int(length) > most:
         raise _too_large(most)
-    body = _limited(request.stream(), most)
+    body = limited(request.stream(), most, _too_large(most))
     if sent.name == DICOM:
         return _alone(body)
     return parts(body, boundary(request.headers["content-type"], RELATED))
@@ -134,16 +132,6 @@ async def _alone(body: AsyncIterator[bytes]) -> AsyncIterator[Part]:
         pass
 
 
-async def _limited(body: AsyncIterator[bytes], most: int) -> AsyncIterator[bytes]:
-    size = 0
-    async for chunk in body:
-        size += len(chunk)
-        if size > most:
-            raise _too_large(most)
-        if chunk:
-            yield chunk
-
-
 def _too_large(most: int) -> TooLarge:
     return TooLarge(f"One request takes up to {most} bytes; send fewer objects at a time.")
 
@@ -155,13 +143,7 @@ async def _note(repository: GuardedRepository, outcomes: list[Outcome]) -> None:
         uids = by_study.setdefault((one.study or "", "" if one.kept else one.reason), [])
         uids.extend([one.instance] if one.instance else [])
     studies = [study for study, reason in by_study if study and not reason]
-    records = await repository.repository.find(
-        "ImagingStudy",
-        any_of(Has("_id", study) for study in studies),
-        wanted=Wanted(frozenset({"id"}), frozenset({"patient"})),
-        limit=max(len(studies), 1),
-    )
-    patients = {record.id: patients_of([record]) for record in records}
+    patients = await patients_by_study(repository.repository, studies)
     for (study, reason), uids in by_study.items():
         for start in range(0, max(len(uids), 1), MAX_IDS):
             repository.access.note(

@@ -13,12 +13,10 @@ from app.imaging.ingest import Ingest
 from app.imaging.outcome import Outcome
 from app.imaging.part10 import Refused
 from app.imaging.sources import Source, zipped
-from app.multipart import MAX_PARTS, Part, parts
+from app.multipart import MAX_PARTS, Part, limited, parts
 from fhir.access import MAX_IDS, Entry
 from fhir.errors import TooLarge
-from fhir.guarded import GuardedRepository, patients_of
-from fhir.repository import Wanted
-from fhir.search import Has, any_of
+from fhir.guarded import GuardedRepository, patients_by_study
 
 _NAME_LENGTH = 255
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06")
@@ -62,7 +60,8 @@ class Upload:
             Invalid: The body is malformed or cut; what came before is received.
             TooLarge: The body is; what came before is received.
         """
-        async for part in parts(self._limited(body), boundary):
+        refusal = TooLarge(f"a request may have {self.max_bytes:,} bytes; send several")
+        async for part in parts(limited(body, self.max_bytes, refusal), boundary):
             name = _filename(part)
             if name is None:
                 continue  # a field of the form, not a file
@@ -86,12 +85,8 @@ class Upload:
     async def note(self, guarded: GuardedRepository) -> None:
         """Write down what was stored, and what was refused."""
         # for the audit alone: who sends images need not be allowed to see the study
-        records = await guarded.repository.find(
-            "ImagingStudy",
-            any_of(Has("_id", one) for one in self.studies),
-            wanted=Wanted(frozenset({"id"}), frozenset({"patient"})),
-            limit=max(len(self.studies), 1),
-        )
+        by_study = await patients_by_study(guarded.repository, self.studies)
+        patients = tuple(dict.fromkeys(one for ones in by_study.values() for one in ones))
         kept = [one.outcome for one in self.received if one.outcome.kept]
         failed = [one.outcome for one in self.received if not one.outcome.kept]
         for outcome, ones in (("allowed", kept), ("failed", failed)):
@@ -103,18 +98,10 @@ class Upload:
                         "Image",
                         "allowed" if outcome == "allowed" else "failed",
                         ids=tuple(one.instance for one in batch if one.instance),
-                        patients=patients_of(records) if outcome == "allowed" else (),
+                        patients=patients if outcome == "allowed" else (),
                         total=len(batch),
                     )
                 )
-
-    async def _limited(self, body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-        size = 0
-        async for piece in body:
-            size += len(piece)
-            if size > self.max_bytes:
-                raise TooLarge(f"a request may have {self.max_bytes:,} bytes; send several")
-            yield piece
 
     async def _open_zip(
         self, position: int, name: str | None, chunks: AsyncIterator[bytes]
