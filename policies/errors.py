@@ -3,29 +3,36 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
+from typing import Literal
 
 MOST_CHOICES = 16
+
+Severity = Literal["error", "warning"]
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that keeps a policy from being used.
+    """One thing that is wrong with a policy.
 
     Attributes:
         file: Name inside the policy folder.
         line: Counted from 1.
         column: Counted from 1 in characters; None if the whole line is meant.
         message: What is wrong and what to write instead.
+        severity: An error keeps the policy from being used; a warning tells of a line that
+            means something and decides nothing.
     """
 
     file: str
     line: int
     column: int | None
     message: str
+    severity: Severity = "error"
 
     def __str__(self) -> str:
         column = "" if self.column is None else f":{self.column}"
-        return f"{self.file}:{self.line}{column}: {self.message}"
+        warning = "warning: " if self.severity == "warning" else ""
+        return f"{self.file}:{self.line}{column}: {warning}{self.message}"
 
 
 class PolicyError(Exception):
@@ -38,6 +45,22 @@ class PolicyError(Exception):
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(problems)
         super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+class PolicyChanged(Exception):
+    """Somebody else changed the policy folder since the caller read it; nothing was written.
+
+    Attributes:
+        edition: What the folder holds now.
+    """
+
+    def __init__(self, edition: str) -> None:
+        self.edition = edition
+        super().__init__(f"the policy was changed meanwhile, it is at {edition}; read it again")
+
+
+class LockedOut(Exception):
+    """Whoever saves could not save again; nothing was written."""
 
 
 def instead(word: str, known: Iterable[str]) -> str:

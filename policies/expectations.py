@@ -35,9 +35,14 @@ class Expectation:
 
 
 def read_expectations(
-    text: str, vocabulary: frozenset[str], scopes: Iterable[str]
+    text: str, vocabulary: frozenset[str], scopes: Iterable[str] | None
 ) -> tuple[Expectation, ...]:
     """Read `tests.toml`.
+
+    Args:
+        text: The file.
+        vocabulary: Every coordinate that exists.
+        scopes: Every scope that exists besides `any`; None if that is not known.
 
     Raises:
         PolicyError: With every problem of the file.
@@ -53,7 +58,7 @@ def read_expectations(
     if tables.keys() - {"test"} or not isinstance(tests, list) or len(tests) != len(headers):
         problems = problems or [Problem(TESTS, 1, None, "write every test below a [[test]] line")]
         raise PolicyError(problems)
-    checks = _checks(vocabulary, frozenset(scopes))
+    checks = _checks(vocabulary, None if scopes is None else frozenset(scopes))
     found = []
     for section, table in zip(headers, tests, strict=True):
         wrong = list(_problems(table, checks))
@@ -65,15 +70,37 @@ def read_expectations(
     return tuple(found)
 
 
-def failures(policy: Policy, expectations: Iterable[Expectation]) -> Iterator[Problem]:
-    """Yield what a policy decides otherwise than expected, one problem per test."""
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a policy does in one test.
+
+    Attributes:
+        wrong: The elements on which it decides otherwise than expected.
+    """
+
+    test: Expectation
+    wrong: tuple[str, ...]
+
+
+def outcomes(policy: Policy, expectations: Iterable[Expectation]) -> Iterator[Outcome]:
+    """Run every test."""
     for test in expectations:
         grant = policy.grant(test.roles)
-        wrong = [
-            element
-            for element in test.elements
-            if grant.decision(element, test.action).holds(test.scopes) != (test.expect == "allow")
-        ]
+        yield Outcome(
+            test,
+            tuple(
+                element
+                for element in test.elements
+                if grant.decision(element, test.action).holds(test.scopes)
+                != (test.expect == "allow")
+            ),
+        )
+
+
+def failures(policy: Policy, expectations: Iterable[Expectation]) -> Iterator[Problem]:
+    """Yield what a policy decides otherwise than expected, one problem per test."""
+    for outcome in outcomes(policy, expectations):
+        test, wrong = outcome.test, outcome.wrong
         if wrong:
             more = f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""
             got = "denied" if test.expect == "allow" else "allowed"
@@ -84,7 +111,8 @@ def failures(policy: Policy, expectations: Iterable[Expectation]) -> Iterator[Pr
 Check = Callable[[Any], str | None]
 
 
-def _checks(vocabulary: frozenset[str], scopes: frozenset[str]) -> Mapping[str, Check]:
+def _checks(vocabulary: frozenset[str], scopes: frozenset[str] | None) -> Mapping[str, Check]:
+    known = None if scopes is None else scopes | {ANY}
     elements = frozenset(one for element in vocabulary for one in patterns(element))
     return {
         "name": lambda value: None if isinstance(value, str) else "name is a text in quotes",
@@ -93,18 +121,20 @@ def _checks(vocabulary: frozenset[str], scopes: frozenset[str]) -> Mapping[str, 
             "element", [value] if isinstance(value, str) else value, elements
         ),
         "action": lambda value: _words("action", [value], frozenset(ACTIONS)),
-        "scopes": lambda value: _words("scope", value, scopes | {ANY}, empty=True),
+        "scopes": lambda value: _words("scope", value, known, empty=True),
         "expect": lambda value: _words("expectation", [value], frozenset(EFFECTS)),
     }
 
 
-def _words(kind: str, values: Any, known: frozenset[str], *, empty: bool = False) -> str | None:
+def _words(
+    kind: str, values: Any, known: frozenset[str] | None, *, empty: bool = False
+) -> str | None:
     if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
         return f'this is a list of {kind}s; write ["…", "…"]'
     if not values and not empty:
         return f"the list is empty; name at least one {kind}"
     for value in values:
-        if value not in known:
+        if known is not None and value not in known:
             return f"unknown {kind} '{value}'; {instead(value, known)}"
     return None
 

@@ -90,6 +90,11 @@ class Grant:
         default_factory=dict, init=False, repr=False, compare=False
     )
 
+    @property
+    def scopes(self) -> frozenset[str]:
+        """The scopes that any line names; without `any`."""
+        return frozenset(one for line in self._lines.values() for two in line for one in two) - _ANY
+
     def decision(self, element: str, action: Action = "read") -> Decision:
         """Say on which rows an action on an element is open.
 
@@ -110,7 +115,8 @@ class Grant:
         """Say whether an action on an element is open on at least some rows."""
         return not self.decision(element, action).never
 
-    def _decide(self, element: str, action: Action) -> Decision:
+    def said(self, element: str, action: Action = "read") -> tuple[frozenset[str], frozenset[str]]:
+        """Give the scopes that lines about an element allow, and those that they deny."""
         allow: set[str] = set()
         deny: set[str] = set()
         for pattern in patterns(element):
@@ -118,7 +124,15 @@ class Grant:
             if line is not None:
                 allow |= line[0]
                 deny |= line[1]
-        here = decision((frozenset(allow),), frozenset(deny))
+        return frozenset(allow), frozenset(deny)
+
+    def here(self, element: str, action: Action = "read") -> Decision:
+        """Say what the lines about an element decide, whatever is around it."""
+        allow, deny = self.said(element, action)
+        return decision((allow,), deny)
+
+    def _decide(self, element: str, action: Action) -> Decision:
+        here = self.here(element, action)
         around = element.rpartition(".")[0]
         return here & self.decision(around, action) if "." in around else here
 

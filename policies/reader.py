@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Literal, cast
 
 from policies.errors import PolicyError, Problem, instead
@@ -42,16 +43,33 @@ def read_rules(text: str, vocabulary: frozenset[str], scopes: Mapping[str, Scope
     Raises:
         PolicyError: With the first problems of the file, at most about fifty.
     """
+    rules, problems = inspect_rules(text, vocabulary, scopes)
+    if problems:
+        raise PolicyError(problems)
+    return rules
+
+
+def inspect_rules(
+    text: str, vocabulary: frozenset[str], scopes: Mapping[str, Scope] | None
+) -> tuple[Rules, list[Problem]]:
+    """Read `rules.csv` as far as it can be understood.
+
+    Args:
+        text: The file.
+        vocabulary: Every coordinate that exists.
+        scopes: Every scope that exists besides `any`; None if that is not known.
+
+    Returns:
+        The lines that are right in themselves, and the problems of all others in their order.
+    """
     reader = _Reader(vocabulary, scopes)
     for number, line in enumerate(text.split("\n"), 1):
         reader.line(number, line)
         if len(reader.problems) >= MOST_PROBLEMS:
             reader.say(number, None, "there are too many problems; the rest was not looked at")
-            raise PolicyError(reader.problems)
-    rules = reader.finish()
-    if reader.problems:
-        raise PolicyError(sorted(reader.problems, key=lambda one: (one.line, one.column or 0)))
-    return rules
+            return reader.rules(), reader.problems
+    reader.check_whole()
+    return reader.rules(), sorted(reader.problems, key=lambda one: (one.line, one.column or 0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +92,7 @@ def _words(number: int, line: str) -> list[_Word]:
 class _Reader:
     """Collects rules, links and problems line by line."""
 
-    def __init__(self, vocabulary: frozenset[str], scopes: Mapping[str, Scope]) -> None:
+    def __init__(self, vocabulary: frozenset[str], scopes: Mapping[str, Scope] | None) -> None:
         self.problems: list[Problem] = []
         self._scopes = scopes
         self._known = {pattern for element in vocabulary for pattern in patterns(element)}
@@ -82,6 +100,7 @@ class _Reader:
         self._rules: list[Rule] = []
         self._roles: list[_Word] = []
         self._links: list[tuple[_Word, _Word]] = []
+        self._parents: dict[str, tuple[str, ...]] = {}
 
     def say(self, line: int, column: int | None, message: str) -> None:
         self.problems.append(Problem(RULES, line, column, message))
@@ -111,6 +130,7 @@ class _Reader:
         wanted = SHAPES[kind].count(",")
         if len(words) != wanted + 1:
             at = words[-1] if len(words) <= wanted else words[wanted + 1]
+            self._roles += words[1:2] if kind == "p" else []  # it was to give this role something
             said = f"a {kind} line has {wanted} values, not {len(words) - 1};"
             self.say(number, at.column, f"{said} write '{SHAPES[kind]}'")
             return
@@ -132,10 +152,8 @@ class _Reader:
             self._unknown("element", element, self._known)
         if action.text not in (*ACTIONS, EVERY):
             self._unknown("action", action, (*ACTIONS, EVERY))
-        if scope.text != ANY and scope.text not in self._scopes:
-            self._unknown("scope", scope, (*self._scopes, ANY))
-        elif scope.text != ANY and element.text != EVERY:
-            self._reach(scope, element.text.partition(".")[0])
+        if self._scopes is not None and scope.text != ANY:
+            self._check_scope(scope, element, self._scopes)
         if effect.text not in EFFECTS:
             self._unknown("effect", effect, EFFECTS)
         if len(self.problems) == before:
@@ -150,9 +168,13 @@ class _Reader:
                 )
             )
 
-    def _reach(self, scope: _Word, resource: str) -> None:
-        # Without this a deny line on a scope that has no such rows would close nothing.
-        if not self._scopes[scope.text].reaches(resource):
+    def _check_scope(self, scope: _Word, element: _Word, scopes: Mapping[str, Scope]) -> None:
+        known = scopes.get(scope.text)
+        resource = element.text.partition(".")[0]
+        if known is None:
+            self._unknown("scope", scope, (*scopes, ANY))
+        elif element.text != EVERY and element.text in self._known and not known.reaches(resource):
+            # Without this a deny line on a scope that has no such rows would close nothing.
             said = f"scope '{scope.text}' says nothing of {resource}, so this line does nothing;"
             self.say(scope.line, scope.column, f"{said} give it a search text in scopes.toml")
 
@@ -160,12 +182,16 @@ class _Reader:
         role, parent = words
         self._links.append((role, parent))
 
-    def finish(self) -> Rules:
+    def rules(self) -> Rules:
+        links = {(role.text, parent.text): role.line for role, parent in self._links}
+        return Rules(tuple(self._rules), self._parents, MappingProxyType(links))
+
+    def check_whole(self) -> None:
         """Check what only the whole file shows."""
         if not self._rules and not self.problems:
             self.say(1, None, f"holds no rule, so nobody could do anything; write '{SHAPES['p']}'")
         self._check_roles()
-        return Rules(tuple(self._rules), self._parents())
+        self._check_ways()
 
     def _check_roles(self) -> None:
         known = ROLES | {parent.text for _, parent in self._links}
@@ -178,8 +204,8 @@ class _Reader:
                 said = f"no line gives '{parent.text}' anything;"
                 self.say(parent.line, parent.column, f"{said} {instead(parent.text, speaking)}")
 
-    def _parents(self) -> dict[str, tuple[str, ...]]:
-        parents: dict[str, tuple[str, ...]] = {}
+    def _check_ways(self) -> None:
+        parents = self._parents
         for child, parent in self._links:
             if any(child.text in level for level in levels(parents, [parent.text])):
                 said = f"'{parent.text}' is a '{child.text}' already, so this closes a circle;"
@@ -190,7 +216,6 @@ class _Reader:
             if sum(1 for _ in levels(parents, [child.text])) > MOST_STEPS + 1:
                 said = f"'{child.text}' has a parent more than {MOST_STEPS} steps away;"
                 self.say(child.line, child.column, f"{said} link it to that parent directly")
-        return parents
 
 
 def _remedy(character: str) -> str:

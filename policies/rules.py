@@ -51,6 +51,9 @@ class Rule:
         """The actions that the line is about."""
         return ACTIONS if self.action == "*" else (self.action,)
 
+    def __str__(self) -> str:
+        return f"p, {self.role}, {self.element}, {self.action}, {self.scope}, {self.effect}"
+
 
 @dataclass(frozen=True, slots=True)
 class Rules:
@@ -59,11 +62,15 @@ class Rules:
     Attributes:
         lines: The `p` lines in their order.
         parents: Role to the roles it also is, from the `g` lines; has no circle.
+        links: Line of each `g` line, counted from 1, by role and parent.
         by_role: The `p` lines of each role, without what it inherits.
     """
 
     lines: tuple[Rule, ...]
     parents: Mapping[str, tuple[str, ...]]
+    links: Mapping[tuple[str, str], int] = field(
+        default_factory=lambda: MappingProxyType({}), compare=False
+    )
     by_role: Mapping[str, tuple[Rule, ...]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -81,6 +88,19 @@ class Rules:
     def with_parents(self, roles: Iterable[str]) -> frozenset[str]:
         """Give some roles with everything they inherit from."""
         return frozenset(role for level in levels(self.parents, roles) for role in level)
+
+    def path(self, role: str, parent: str) -> tuple[str, ...]:
+        """Give the shortest way from a role to one it inherits from, both included.
+
+        Returns:
+            Empty if there is no way.
+        """
+        ways: dict[str, tuple[str, ...]] = {role: (role,)}
+        for level in levels(self.parents, [role]):
+            for child in sorted(level):
+                for one in self.parents.get(child, ()):
+                    ways.setdefault(one, (*ways[child], one))
+        return ways.get(parent, ())
 
 
 def covers(pattern: str, element: str) -> bool:
@@ -107,6 +127,29 @@ def parts(element: str) -> Iterator[str]:
         yield element[:end]
         end = element.find(".", end + 1)
     yield element
+
+
+def compressed(elements: Iterable[str], vocabulary: Iterable[str]) -> tuple[str, ...]:
+    """Write coordinates as the fewest things a rule can say, and nothing more than they are.
+
+    Args:
+        elements: Coordinates of the vocabulary.
+        vocabulary: Every coordinate that exists.
+    """
+    wanted = frozenset(elements)
+    below: dict[str, list[str]] = {}
+    for element in sorted(vocabulary):
+        for pattern in patterns(element):
+            if pattern != element:
+                below.setdefault(pattern, []).append(element)
+    left = set(wanted)
+    said = []
+    # what covers most comes first, so that nothing is said twice
+    for pattern, covered in sorted(below.items(), key=lambda one: (-len(one[1]), one[0])):
+        if len(covered) > 1 and wanted.issuperset(covered) and not left.isdisjoint(covered):
+            said.append(pattern)
+            left.difference_update(covered)
+    return tuple(sorted((*said, *left)))
 
 
 def levels(parents: Mapping[str, tuple[str, ...]], roles: Iterable[str]) -> Iterator[set[str]]:

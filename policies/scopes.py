@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal, get_args
 from urllib.parse import quote
 
 from policies import toml
@@ -13,13 +13,19 @@ from policies.errors import PolicyError, Problem, instead
 from policies.files import SCOPES
 
 ANY = "any"
-# What identity fills from a token; a new variable is one more word here.
-VARIABLES = frozenset({"patient", "specialty"})
+# What a token says of its caller, and what is stored of links to patients and studies; a new
+# variable is one more word here, filled where the others are (`app.identity`, `app.store.links`).
+CLAIMED = frozenset({"patient", "specialty", "modality", "clearance", "site", "project", "subject"})
+LINKED = frozenset({"care-team", "proxied", "assigned", "assigned-patient", "break-glass"})
+VARIABLES = CLAIMED | LINKED
+View = Literal["identified", "deidentified"]
 # A row of the left belongs to one of the right, and a scope reaches it if it reaches that one.
 ROWS = MappingProxyType({"Image": "ImagingStudy"})
 
 NAME = re.compile(r"[a-z][a-z0-9-]*")
 VARIABLE = re.compile(r"\{([^{}]*)\}")
+
+_ABOUT = frozenset({"description", "view"})  # keys of a scope that are no resource types
 
 CheckScope = Callable[[str, str], str | None]
 
@@ -31,15 +37,26 @@ class Scope:
     Attributes:
         texts: Resource type to search text with `{variables}`; a type that is missing has no
             row in this scope.
+        view: In which form the rows are shown; in the other form the scope holds on none.
     """
 
     name: str
     description: str
     texts: Mapping[str, str]
+    view: View = "identified"
+
+    @property
+    def variables(self) -> frozenset[str]:
+        """The variables that the texts use."""
+        return frozenset(VARIABLE.findall(" ".join(self.texts.values())))
 
     def reaches(self, resource: str) -> bool:
         """Say whether rows of a resource type can be in this scope at all."""
         return ROWS.get(resource, resource) in self.texts
+
+    def named(self, resource: str) -> tuple[str, ...]:
+        """List the variables in the text for a resource type, as often as they stand there."""
+        return tuple(VARIABLE.findall(self.texts.get(resource, "")))
 
     def searches(self, resource: str, variables: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
         """Write the search texts for one caller.
@@ -90,8 +107,9 @@ def read_scopes(text: str, resources: frozenset[str], check: CheckScope) -> dict
         wrong = list(_problems(name, table, resources, check))
         problems += [Problem(SCOPES, section.line_of(key), None, said) for key, said in wrong]
         if not wrong:
-            texts = {key: value for key, value in table.items() if key != "description"}
-            scopes[name] = Scope(name, table["description"], MappingProxyType(texts))
+            texts = {key: value for key, value in table.items() if key not in _ABOUT}
+            view = table.get("view", "identified")
+            scopes[name] = Scope(name, table["description"], MappingProxyType(texts), view)
     if problems:
         raise PolicyError(problems)
     return scopes
@@ -109,10 +127,12 @@ def _problems(
         return
     if not isinstance(table.get("description"), str):
         yield "description", f'[{name}] has no description; write description = "…"'
-    if table.keys() <= {"description"}:
+    if table.get("view", "identified") not in get_args(View):
+        yield "view", f"unknown view; write one of: {', '.join(get_args(View))}"
+    if table.keys() <= _ABOUT:
         yield "", f'[{name}] names no resource and matches nothing; write Patient = "_id=…"'
     for resource, text in table.items():
-        if resource == "description":
+        if resource in _ABOUT:
             continue
         if resource not in resources:
             yield resource, f"unknown resource '{resource}'; {instead(resource, resources)}"

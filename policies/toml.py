@@ -2,13 +2,17 @@
 
 import re
 import tomllib
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from policies.errors import PolicyError, Problem
 
 HEADER = re.compile(r'\s*\[\[?\s*["\']?([^\]"\']+?)["\']?\s*\]')
 KEY = re.compile(r'\s*["\']?([\w-]+)["\']?\s*=')
+OPENED = re.compile(r"\[{1,2}[\w-]")  # a header, even one that is not closed
+END = " (at end of document)"
 PLACE = re.compile(r" \(at line (\d+), column (\d+)\)$")
 
 
@@ -29,17 +33,55 @@ def parse(file: str, text: str) -> dict[str, Any]:
     """Read a TOML text.
 
     Raises:
-        PolicyError: The text is not TOML.
+        PolicyError: The text is not TOML, with a problem for each table that is not.
     """
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        message = str(error)
-        place = PLACE.search(message)
-        line = int(place[1]) if place else text.count("\n") + 1
-        column = int(place[2]) if place else None
-        said = PLACE.sub("", message)
-        raise PolicyError([Problem(file, line, column, f"is not TOML: {said}")]) from error
+        parts = [_problem(file, one, start) for start, one in _parts(text)]
+        found = [problem for problem in parts if problem is not None]
+        # each table may be right, and only their names collide
+        raise PolicyError(found or [_located(file, text, error, 0)]) from error
+
+
+def readable(text: str) -> str:
+    """Blank out the tables that are not TOML, so that the others can be looked at.
+
+    Returns:
+        A TOML text with as many lines; blank altogether if the tables do not go together.
+    """
+    parts = (one if _problem("", one, 0) is None else _blank(one) for _, one in _parts(text))
+    mended = "".join(parts)
+    return mended if _problem("", mended, 0) is None else _blank(text)
+
+
+def _parts(text: str) -> Iterator[tuple[int, str]]:
+    """Yield what is above the first header and each table, with the number of lines before it."""
+    lines = re.findall(r"[^\n]*\n|[^\n]+", text)
+    starts = [0, *(number for number, line in enumerate(lines) if OPENED.match(line) and number)]
+    for start, end in pairwise((*starts, len(lines))):
+        yield start, "".join(lines[start:end])
+
+
+def _problem(file: str, text: str, before: int) -> Problem | None:
+    try:
+        tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        return _located(file, text, error, before)
+    return None
+
+
+def _located(file: str, text: str, error: tomllib.TOMLDecodeError, before: int) -> Problem:
+    message = str(error)
+    place = PLACE.search(message)
+    line = int(place[1]) if place else text.count("\n") + 1
+    column = int(place[2]) if place else None
+    said = PLACE.sub("", message).removesuffix(END)
+    return Problem(file, before + line, column, f"is not TOML: {said}")
+
+
+def _blank(text: str) -> str:
+    return "\n" * text.count("\n")
 
 
 def sections(text: str) -> list[Section]:

@@ -13,11 +13,15 @@ from app.main import create_app
 from fhir.elements import COORDINATES
 from policies.book import Book
 
+# Stands last, so that the lines before it keep their numbers.
+ADMINISTERING = "p, admin, Policy.text, update, any, allow"
 SHIPPED = Path(__file__).parents[1] / "policies"
 
 
 def book(folder: Path, rules: str, scopes: str = "") -> Book:
     """Open a policy of these rules and scopes, with the shipped model and no tests.
+
+    An administrator is added who may save it: without one a policy is refused.
 
     Args:
         folder: Is made, or written over.
@@ -27,7 +31,7 @@ def book(folder: Path, rules: str, scopes: str = "") -> Book:
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copy(SHIPPED / "model.conf", folder)
     lines = "\n".join(line.strip() for line in rules.strip().splitlines())
-    (folder / "rules.csv").write_text(f"{lines}\n", encoding="utf-8")
+    (folder / "rules.csv").write_text(f"{lines}\n{ADMINISTERING}\n", encoding="utf-8")
     (folder / "scopes.toml").write_text(scopes, encoding="utf-8")
     (folder / "tests.toml").write_text("", encoding="utf-8")
     return Book(folder, COORDINATES, scope_problem)

@@ -12,6 +12,7 @@ from policies.reader import read_rules
 from policies.rules import Rules
 from policies.scopes import Scope
 
+ADMINISTERING = "p, admin, Policy.text, update, any, allow"
 SHIPPED = Path(__file__).parents[2] / "policies"
 MODEL = (SHIPPED / "model.conf").read_text(encoding="utf-8")
 
@@ -29,6 +30,7 @@ VOCABULARY = frozenset(
         "Image.id",
         "Image.pixels",
         "Endpoint.id",
+        "Policy.text",
     }
 )
 SCOPES = {
@@ -70,11 +72,20 @@ def fine(resource: str, text: str) -> str | None:
     return None
 
 
+def administered(rules: str) -> str:
+    """Add somebody who may save the policy, at the end where no line number changes."""
+    return f"{rules.rstrip()}\n{ADMINISTERING}\n"
+
+
 def write(folder: Path, **contents: str) -> Path:
-    """Write a whole policy folder; `rules=`, `scopes=`, `tests=`, `model=` replace a file."""
+    """Write a whole policy folder; `rules=`, `scopes=`, `tests=`, `model=` replace a file.
+
+    An administrator is added to the rules.
+    """
     folder.mkdir(exist_ok=True)
     (folder / "model.conf").write_text(contents.get("model", MODEL), encoding="utf-8")
-    (folder / "rules.csv").write_text(contents.get("rules", RULES), encoding="utf-8")
+    rules = administered(contents.get("rules", RULES))
+    (folder / "rules.csv").write_text(rules, encoding="utf-8")
     (folder / "scopes.toml").write_text(contents.get("scopes", SCOPES_TOML), encoding="utf-8")
     (folder / "tests.toml").write_text(contents.get("tests", TESTS), encoding="utf-8")
     return folder

@@ -9,10 +9,20 @@ from pathlib import Path
 import casbin
 import pytest
 
-from policies.book import Book, enforcer
+from policies.book import Book
 from policies.errors import PolicyError
 from policies.grants import ALWAYS, NEVER
-from tests.policies.samples import MODEL, RULES, SCOPES_TOML, VOCABULARY, book, problems, write
+from policies.judge import enforcer
+from tests.policies.samples import (
+    MODEL,
+    RULES,
+    SCOPES_TOML,
+    VOCABULARY,
+    administered,
+    book,
+    problems,
+    write,
+)
 
 BILLING = frozenset({"billing"})
 GOOD = RULES + "p, billing, Patient.birthDate, read, any, allow\n"
@@ -269,18 +279,18 @@ async def until(true: Callable[[], bool]) -> None:
 
 
 def in_place(folder: Path, rules: str) -> None:
-    (folder / "rules.csv").write_text(rules, encoding="utf-8")
+    (folder / "rules.csv").write_text(administered(rules), encoding="utf-8")
 
 
 def by_renaming(folder: Path, rules: str) -> None:
     written = folder / "rules.csv.swp"
-    written.write_text(rules, encoding="utf-8")
+    written.write_text(administered(rules), encoding="utf-8")
     written.replace(folder / "rules.csv")
 
 
 def with_a_backup(folder: Path, rules: str) -> None:
     (folder / "rules.csv").rename(folder / "rules.csv~")
-    (folder / "rules.csv").write_text(rules, encoding="utf-8")
+    (folder / "rules.csv").write_text(administered(rules), encoding="utf-8")
 
 
 @pytest.mark.parametrize("edit", [in_place, by_renaming, with_a_backup])

@@ -6,25 +6,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from policies.book import enforcer
-from policies.errors import PolicyError
 from policies.grants import ALWAYS, NEVER, Decision, Policy, decision
-from policies.reader import read_rules
+from policies.judge import enforcer
 from policies.rules import ACTIONS, Action, parts
-from tests.policies.samples import MODEL, SCOPES, VOCABULARY, policy
+from tests.policies.drawn import ELEMENTS, held_scopes, role_sets, texts
+from tests.policies.samples import MODEL, SCOPES, policy
 
 NAMES = ("a", "b", "c")
 SUBSETS = [frozenset(some) for size in range(4) for some in combinations(NAMES, size)]
-ELEMENTS = sorted(VOCABULARY)
-GLOBS = [
-    "*",
-    "Patient.*",
-    "ImagingStudy.*",
-    "ImagingStudy.series.*",
-    "ImagingStudy.series.instance.*",
-]
-ROLES = ["patient", "nurse", "provider", "fellow", "billing"]
-
 scope_sets = st.frozensets(st.sampled_from([*NAMES, "any"]))
 
 
@@ -73,39 +62,12 @@ def test_a_decision_names_the_scopes_that_it_depends_on() -> None:
     assert ALWAYS.scopes == NEVER.scopes == frozenset()
 
 
-rule_lines = st.builds(
-    "p, {}, {}, {}, {}, {}".format,
-    st.sampled_from([*ROLES, "clinician"]),
-    st.sampled_from([*ELEMENTS, *GLOBS]),
-    st.sampled_from([*ACTIONS, "*", "read", "read"]),
-    st.sampled_from(["any", "own", "open"]),
-    st.sampled_from(["allow", "allow", "deny"]),
-)
-link_lines = st.builds(
-    "g, {}, {}".format, st.sampled_from(ROLES), st.sampled_from([*ROLES, "clinician"])
-)
-held_scopes = st.frozensets(st.sampled_from(["own", "open"]))
-
-
-def readable(lines: list[str]) -> str:
-    """Leave out lines that the reader refuses beside the earlier ones."""
-    kept = ["g, nurse, clinician", "p, clinician, Endpoint.id, read, any, allow"]
-    for line in lines:
-        try:
-            read_rules("\n".join([*kept, line]), VOCABULARY, SCOPES)
-        except PolicyError:
-            continue
-        kept.append(line)
-    return "\n".join(kept)
-
-
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 @given(
-    st.lists(rule_lines, min_size=1, max_size=14),
-    st.lists(link_lines, max_size=5),
+    texts,
     st.lists(
         st.tuples(
-            st.frozensets(st.sampled_from(ROLES), min_size=1, max_size=3),
+            role_sets,
             st.sampled_from(ELEMENTS),
             st.sampled_from(ACTIONS),
             held_scopes,
@@ -115,11 +77,9 @@ def readable(lines: list[str]) -> str:
     ),
 )
 def test_a_grant_is_equal_to_the_enforcer(
-    rules: list[str],
-    links: list[str],
+    text: str,
     questions: list[tuple[frozenset[str], str, Action, frozenset[str]]],
 ) -> None:
-    text = readable([*links, *rules])
     compiled = policy(text)
     judge = enforcer(MODEL, text)
     for roles, element, action, held in questions:
