@@ -7,6 +7,7 @@ from fastapi.responses import Response
 
 from app.dicomweb.rendered import Asked, rendered, thumbnail, thumbnail_within
 from app.dicomweb.retrieve import Address, frames, instance
+from app.dicomweb.retrieve_study import study_instances
 from app.dicomweb.store import DICOM_JSON, store
 
 _STUDY = "/studies/{study}"
@@ -54,6 +55,16 @@ def _add_store(router: APIRouter) -> None:
 
 
 def _add_retrieve(router: APIRouter) -> None:
+    @router.get(_STUDY, responses=_answers("multipart/related"))
+    async def retrieve_study(request: Request, study: str) -> Response:
+        """WADO-RS: every instance of a study as stored."""
+        return await study_instances(request, study)
+
+    @router.get(_SERIES, responses=_answers("multipart/related"))
+    async def retrieve_series(request: Request, study: str, series: str) -> Response:
+        """WADO-RS: every instance of a series as stored."""
+        return await study_instances(request, study, series)
+
     @router.get(_INSTANCE, responses=_answers(*_OBJECTS_AS))
     async def retrieve_instance(request: Request, address: AddressOf) -> Response:
         """WADO-RS: the DICOM object as stored."""

@@ -4,7 +4,12 @@ import re
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
-from app.identity.roles import canonical_roles, canonical_specialty
+from app.identity.roles import (
+    MODALITIES_OF_SPECIALTY,
+    canonical_roles,
+    canonical_specialty,
+    clearances,
+)
 from app.settings import Issuer
 from fhir.errors import AccessDenied, Unauthenticated
 from policies.caller import Caller
@@ -13,7 +18,8 @@ Claims = Mapping[str, object]
 
 PATIENT_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}")
 PATIENT_REFERENCE = re.compile(r"(?:https?://\S+/)?Patient/([A-Za-z0-9\-.]{1,64})")
-SCOPE = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")  # RFC 6749 3.3
+# Names of sites and projects: they stand in searches and in the key of pseudonyms.
+LABEL = re.compile(r"[A-Za-z0-9._-]{1,64}")
 SUBJECT_LENGTH = 255  # OpenID Connect Core 2
 NAME_LENGTH = 255
 
@@ -28,19 +34,34 @@ def caller(issuer: Issuer, claims: Claims) -> Caller:
     subject = claims.get("sub")
     if not isinstance(subject, str) or not _fits(subject, SUBJECT_LENGTH):
         raise Unauthenticated("the token's sub is not 1 to 255 printable characters")
-    specialties = tuple(dict.fromkeys(_specialties(issuer, claims)))
+    specialties = _each_once(_specialties(issuer, claims))
     roles = canonical_roles(_all(claims, issuer.role_claims), specialties, issuer.role_map)
     if not roles:
         raise AccessDenied("the token gives no role that is known here")
-    patients = tuple(dict.fromkeys(_patients(issuer, claims)))
-    variables = {"patient": patients, "specialty": specialties}
+    projects = set(_labels(claims, issuer.project_claims))
+    variables = {
+        "patient": _each_once(_patients(issuer, claims)),
+        "specialty": specialties,
+        "modality": _each_once(
+            code for one in specialties for code in MODALITIES_OF_SPECIALTY.get(one, ())
+        ),
+        "clearance": clearances(_all(claims, issuer.clearance_claims)),
+        "site": _each_once(_labels(claims, issuer.site_claims)),
+        # a de-identified view is of one project; of several none is chosen by guessing
+        "project": tuple(projects) if len(projects) == 1 else (),
+    }
     return Caller(
         subject=f"{issuer.issuer}#{subject}",
         roles=roles,
         name=_name(claims),
         variables=MappingProxyType({name: values for name, values in variables.items() if values}),
         scopes=frozenset(_scopes(claims)),
+        context=_context(issuer, claims),
     )
+
+
+def _each_once(texts: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(texts))
 
 
 def _at(claims: Claims, path: str) -> object:
@@ -78,10 +99,24 @@ def _patients(issuer: Issuer, claims: Claims) -> Iterable[str]:
         if path == "patient" and _is_practitioner(claims):
             continue
         for text in _texts(_at(claims, path)):
-            if reference := PATIENT_REFERENCE.fullmatch(text):
-                yield reference[1]
-            elif path != "fhirUser" and PATIENT_ID.fullmatch(text):
-                yield text
+            if patient := _patient(text, bare=path != "fhirUser"):
+                yield patient
+
+
+def _patient(text: str, *, bare: bool) -> str | None:
+    if reference := PATIENT_REFERENCE.fullmatch(text):
+        return reference[1]
+    return text if bare and PATIENT_ID.fullmatch(text) else None
+
+
+def _context(issuer: Issuer, claims: Claims) -> str | None:
+    """Read whose record a SMART app was opened on: one patient, or it is nobody."""
+    told = set(_all(claims, issuer.context_claims))
+    return _patient(told.pop(), bare=True) if len(told) == 1 else None
+
+
+def _labels(claims: Claims, paths: Iterable[str]) -> Iterable[str]:
+    return (text for text in _all(claims, paths) if LABEL.fullmatch(text))
 
 
 def _is_practitioner(claims: Claims) -> bool:
@@ -92,8 +127,10 @@ def _is_practitioner(claims: Claims) -> bool:
 
 
 def _scopes(claims: Claims) -> Iterable[str]:
+    # Those that RFC 6749 3.3 does not allow are kept too, in ASCII: a SMART scope that cannot be
+    # read opens nothing, but without it a token might count as one without SMART scopes.
     for text in _all(claims, ("scope", "scp")):
-        yield from (scope for scope in text.split() if SCOPE.fullmatch(scope))
+        yield from text.encode("ascii", "backslashreplace").decode().split()
 
 
 def _name(claims: Claims) -> str | None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Mapping
 from datetime import timedelta
 from time import monotonic
 
@@ -59,18 +60,30 @@ class IssuerKeys:
         Raises:
             Unavailable: The issuer does not answer, and no key at hand fits.
         """
-        held = await self._held()
-        if held is None or monotonic() - held.read >= self._ttl.total_seconds():
-            held = await self._newer(held, needed=held is None)
+        held = await self._current()
         key = held.find(kid, algorithm)
         if key is None:
             held = await self._newer(held, needed=True)
             key = held.find(kid, algorithm)
         return key
 
+    async def discovery(self) -> Mapping[str, object]:
+        """Return the issuer's discovery document, as old as its keys.
+
+        Raises:
+            Unavailable: The issuer does not answer, and has not done so for long.
+        """
+        return (await self._current()).discovery
+
     async def forget(self) -> None:
         """Drop the keys and the timer that would have dropped them."""
         await self._cache.delete(self._issuer)
+
+    async def _current(self) -> KeySet:
+        held = await self._held()
+        if held is None or monotonic() - held.read >= self._ttl.total_seconds():
+            held = await self._newer(held, needed=held is None)
+        return held
 
     async def _held(self) -> KeySet | None:
         held: KeySet | None = await self._cache.get(self._issuer)
@@ -116,7 +129,8 @@ class IssuerKeys:
         if not isinstance(address, str) or not may_hold_keys(address, self._issuer):
             raise ValueError("its discovery document names no jwks_uri that may be asked")
         entries = (await self._document(address)).get("keys")
-        return KeySet(published(entries if isinstance(entries, list) else ()), monotonic())
+        keys = published(entries if isinstance(entries, list) else ())
+        return KeySet(keys, monotonic(), discovery)
 
     async def _document(self, address: str) -> dict[str, object]:
         async with self._http.stream("GET", address) as answer:

@@ -1,7 +1,7 @@
 """Verification keys, as issuers publish them."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
@@ -63,10 +63,12 @@ class KeySet:
     Attributes:
         keys: In the order of the JWK Set.
         read: When they were read, seconds of the monotonic clock.
+        discovery: The issuer's discovery document, read on the way.
     """
 
     keys: tuple[PublishedKey, ...]
     read: float
+    discovery: Mapping[str, object] = field(default_factory=dict)
 
     def find(self, kid: str | None, algorithm: str) -> PublicKey | None:
         """Return the key for a token's header; without `kid` only if there is no choice."""

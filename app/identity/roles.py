@@ -34,6 +34,40 @@ SPECIALTIES = frozenset(
     }
 )
 
+_RADIOTHERAPY = ("RTDOSE", "RTIMAGE", "RTPLAN", "RTRECORD", "RTSTRUCT")
+MODALITIES_OF_SPECIALTY: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "RADIOLOGY": ("CT", "MR", "CR", "DX", "US", "RF", "MG"),
+        "CARDIOLOGY": ("XA", "CT", "MR", "US", "ECG"),
+        "ORTHOPEDICS": ("CR", "DX", "CT", "MR"),
+        "NEUROLOGY": ("CT", "MR", "NM", "PT"),
+        "ONCOLOGY": ("CT", "MR", "PT", "NM", *_RADIOTHERAPY),
+        "PULMONOLOGY": ("CT", "CR", "DX"),
+        "GASTROENTEROLOGY": ("CT", "MR", "US"),
+        "PEDIATRICS": ("CR", "DX", "US", "MR"),
+        "EMERGENCY_MEDICINE": ("CT", "CR", "DX", "US"),
+        "NUCLEAR_MEDICINE": ("NM", "PT"),
+    }
+)
+"""What is relevant to a specialty; to one that is not listed every modality is."""
+
+# v3-Confidentiality, lowest first: whoever is cleared for one is cleared for those before it.
+CONFIDENTIALITY = ("U", "N", "R", "V")
+CLEARANCES: Mapping[str, str] = MappingProxyType(
+    {
+        **{code.lower(): code for code in CONFIDENTIALITY},
+        # access levels of the original module
+        "public": "U",
+        "restricted": "N",  # FHIR would say R; of two meanings the one that opens less
+        "confidential": "R",
+        "top-secret": "V",
+        # what HL7 calls the codes
+        "unrestricted": "U",
+        "normal": "N",
+        "very-restricted": "V",
+    }
+)
+
 # Names of the Keycloak realm `webqx-healthcare`. Both issuers may also use canonical names.
 # `None` is written where a reader might miss the name: it gives no role.
 SHIPPED: Mapping[str, Role | None] = MappingProxyType(
@@ -75,3 +109,15 @@ def canonical_specialty(text: str) -> str | None:
     """Read a specialty in any case, with spaces, hyphens or underscores; None if unknown."""
     code = text.strip().upper().replace("-", "_").replace(" ", "_")
     return code if code in SPECIALTIES else None
+
+
+def clearances(texts: Iterable[str]) -> tuple[str, ...]:
+    """List the confidentiality codes that the highest of some clearances covers, lowest first.
+
+    Args:
+        texts: Codes or names in any case, with spaces, hyphens or underscores; unknown ones give
+            nothing.
+    """
+    names = (text.strip().lower().replace("_", "-").replace(" ", "-") for text in texts)
+    ranks = [CONFIDENTIALITY.index(CLEARANCES[name]) for name in names if name in CLEARANCES]
+    return CONFIDENTIALITY[: max(ranks, default=-1) + 1]

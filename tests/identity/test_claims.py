@@ -146,11 +146,16 @@ def test_specialties_are_canonical_codes(
         ),
         ({"scp": ["user/*.rs", "openid"]}, {"user/*.rs", "openid"}),
         ({"scp": "user/*.rs", "scope": "openid"}, {"user/*.rs", "openid"}),
-        ({"scope": 'quo"te back\\slash ümlaut good'}, {"good"}),
+        (
+            {"scope": 'patient/Quo"te back\\slash ü\ud800 good'},
+            {'patient/Quo"te', "back\\slash", "\\xfc\\ud800", "good"},
+        ),
         ({"scope": 7, "scp": {"openid": True}}, set()),
     ],
 )
-def test_scopes_are_kept_verbatim(given: dict[str, Any], scopes: set[str]) -> None:
+def test_scopes_are_kept_even_those_that_cannot_be_read(
+    given: dict[str, Any], scopes: set[str]
+) -> None:
     assert caller(ISSUER, claims(**given)).scopes == scopes
 
 
@@ -179,3 +184,127 @@ def test_the_subject_tells_the_same_sub_of_two_issuers_apart() -> None:
         "https://issuer.example#u1",
         "https://other.example#u1",
     ]
+
+
+@pytest.mark.parametrize(
+    ("given", "context"),
+    [
+        ({}, None),
+        ({"patient": "p.2"}, "p.2"),
+        ({"patient": "Patient/p2"}, "p2"),
+        ({"patient": "https://ehr.example/fhir/Patient/p2"}, "p2"),
+        ({"patient": ["p2"]}, "p2"),
+        ({"patient": ["p2", "p2"]}, "p2"),
+        ({"patient": "opened", "fhirUser": "Practitioner/d"}, "opened"),
+        ({"patient": ["p2", "p3"]}, None),
+        ({"patient": "p 2"}, None),
+        ({"patient": "Group/g"}, None),
+        ({"patient": {"id": "p2"}}, None),
+        ({"patient_id": "p2", "fhirUser": "Patient/p2"}, None),
+    ],
+)
+def test_the_context_is_the_one_patient_of_the_launch(
+    given: dict[str, Any], context: str | None
+) -> None:
+    assert caller(ISSUER, claims(**given)).context == context
+
+
+def test_a_practitioner_does_not_become_the_patient_of_the_launch() -> None:
+    found = caller(ISSUER, claims(patient="opened", fhirUser="Practitioner/d"))
+
+    assert (found.context, found.variables) == ("opened", {})
+
+
+@pytest.mark.parametrize(
+    ("given", "codes"),
+    [
+        ({}, None),
+        ({"clearance": "U"}, ("U",)),
+        ({"clearance": "n"}, ("U", "N")),
+        ({"clearance": "R"}, ("U", "N", "R")),
+        ({"clearance": "V"}, ("U", "N", "R", "V")),
+        ({"clearance": "public"}, ("U",)),
+        ({"clearance": "restricted"}, ("U", "N")),
+        ({"clearance": "Confidential"}, ("U", "N", "R")),
+        ({"clearance": "top secret"}, ("U", "N", "R", "V")),
+        ({"clearance": ["U", "R", "nonsense", 7]}, ("U", "N", "R")),
+        ({"clearance": "cosmic"}, None),
+        ({"clearance": "U N R V"}, None),
+        ({"clearance": True}, None),
+    ],
+)
+def test_a_clearance_covers_what_is_less_confidential(
+    given: dict[str, Any], codes: tuple[str, ...] | None
+) -> None:
+    assert caller(ISSUER, claims(**given)).variables.get("clearance") == codes
+
+
+@pytest.mark.parametrize(
+    ("given", "project", "sites"),
+    [
+        ({}, None, None),
+        ({"project": "lung-1", "site": "north"}, ("lung-1",), ("north",)),
+        ({"projects": ["a_b.c"], "sites": ["n", "s", "n"]}, ("a_b.c",), ("n", "s")),
+        ({"project": "a", "projects": ["a"]}, ("a",), None),
+        ({"project": "a", "projects": ["b"]}, None, None),
+        ({"projects": ["a", "not one", "", "x" * 65]}, ("a",), None),
+        ({"project": "a|b", "site": "n,s"}, None, None),
+        ({"project": "{patient}", "site": "n\n"}, None, None),
+        ({"project": 7, "site": {"name": "n"}}, None, None),
+    ],
+)
+def test_a_project_is_one_and_sites_are_many_of_plain_letters(
+    given: dict[str, Any], project: tuple[str] | None, sites: tuple[str, ...] | None
+) -> None:
+    variables = caller(ISSUER, claims(**given)).variables
+    assert (variables.get("project"), variables.get("site")) == (project, sites)
+
+
+def test_an_issuer_may_keep_launch_clearance_site_and_project_wherever_it_likes() -> None:
+    issuer = issuer_of(
+        "https://issuer.example",
+        context_claims=("launch.patient",),
+        clearance_claims=("level",),
+        site_claims=("realm_access.site",),
+        project_claims=("study",),
+    )
+    found = caller(
+        issuer,
+        claims(
+            launch={"patient": "p2"},
+            level="R",
+            realm_access={"site": "north"},
+            study="lung",
+            patient="p3",
+            clearance="V",
+        ),
+    )
+
+    assert found.context == "p2"
+    assert found.variables == {
+        "patient": ("p3",),
+        "clearance": ("U", "N", "R"),
+        "site": ("north",),
+        "project": ("lung",),
+    }
+
+
+@pytest.mark.parametrize(
+    ("specialties", "modalities"),
+    [
+        ("nuclear medicine", ("NM", "PT")),
+        (["nuclear medicine", "neurology"], ("NM", "PT", "CT", "MR")),
+        (
+            "oncology",
+            ("CT", "MR", "PT", "NM", "RTDOSE", "RTIMAGE", "RTPLAN", "RTRECORD", "RTSTRUCT"),
+        ),
+        ("dermatology", None),
+        (None, None),
+    ],
+)
+def test_modalities_follow_from_specialties(
+    specialties: object, modalities: tuple[str, ...] | None
+) -> None:
+    found = caller(ISSUER, claims(specialty=specialties))
+
+    assert found.variables.get("modality") == modalities

@@ -93,7 +93,15 @@ def test_a_file_that_holds_no_key_is_reported_and_kept(tmp_path: Path, content: 
 @pytest.mark.parametrize("role", ROLES)
 async def test_a_development_token_gives_the_role_it_names(tmp_path: Path, role: str) -> None:
     token = DevelopmentIssuer(tmp_path).token(
-        role, patient="p1", specialty="radiology", subject="ada"
+        role,
+        patient="p1",
+        specialty="nuclear medicine",
+        subject="ada",
+        project="lung",
+        site="north",
+        clearance="restricted",
+        scope="patient/*.rs openid",
+        context="p2",
     )
 
     async with opened(development_issuer=True, data_dir=tmp_path) as identity:
@@ -101,7 +109,16 @@ async def test_a_development_token_gives_the_role_it_names(tmp_path: Path, role:
             subject=f"{DEVELOPMENT_ISSUER}#ada",
             roles=frozenset({role}),
             name="ada",
-            variables={"patient": ("p1",), "specialty": ("RADIOLOGY",)},
+            variables={
+                "patient": ("p1",),
+                "specialty": ("NUCLEAR_MEDICINE",),
+                "modality": ("NM", "PT"),
+                "clearance": ("U", "N"),
+                "site": ("north",),
+                "project": ("lung",),
+            },
+            scopes=frozenset({"patient/*.rs", "openid"}),
+            context="p2",
         )
 
 
@@ -156,6 +173,14 @@ def test_an_unusable_argument_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(Invalid, match="Patient's id"):
         issuer.token("patient", patient="Patient/p1")
+    with pytest.raises(Invalid, match="Patient's id"):
+        issuer.token("provider", context="p 1")
+    with pytest.raises(Invalid, match="no such clearance; there are u, n, r, v, public"):
+        issuer.token("provider", clearance="cosmic")
+    with pytest.raises(Invalid, match="a project or site has"):
+        issuer.token("researcher", project="a|b")
+    with pytest.raises(Invalid, match="a project or site has"):
+        issuer.token("researcher", site="")
     with pytest.raises(Invalid, match="ANESTHESIOLOGY, CARDIOLOGY"):
         issuer.token("provider", specialty="alchemy")
     with pytest.raises(Invalid, match="at least 1 minute"):

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.identity.roles import ROLES, SPECIALTIES
+from app.identity.claims import PATIENT_ID
+from app.identity.roles import CONFIDENTIALITY, ROLES, SPECIALTIES
 from app.identity.tokens import Identity
 from fhir.errors import AccessDenied, Unauthenticated
 from policies.caller import Caller
@@ -49,6 +50,9 @@ NAMES = [
     "name",
     "preferred_username",
     "client_id",
+    "clearance",
+    "site",
+    "project",
 ]
 
 
@@ -78,6 +82,9 @@ async def test_any_claims_give_a_whole_caller_or_a_refusal(
         assert caller.roles
         assert caller.roles <= set(ROLES)
         assert set(caller.variables.get("specialty", ())) <= SPECIALTIES
+        assert set(caller.variables.get("clearance", ())) <= set(CONFIDENTIALITY)
+        assert len(caller.variables.get("project", ())) <= 1
+        assert caller.context is None or PATIENT_ID.fullmatch(caller.context)
         json.dumps([caller.subject, caller.name, *caller.scopes], ensure_ascii=False).encode()
 
 

@@ -2,7 +2,16 @@
 
 import pytest
 
-from app.identity.roles import ROLES, SPECIALTIES, canonical_roles, canonical_specialty
+from app.identity.roles import (
+    CLEARANCES,
+    MODALITIES_OF_SPECIALTY,
+    ROLES,
+    SPECIALTIES,
+    canonical_roles,
+    canonical_specialty,
+    clearances,
+)
+from app.rest.vocabulary import LABELS
 
 KEYCLOAK = {
     "healthcare-provider": {"provider"},
@@ -126,3 +135,23 @@ def test_a_specialty_is_read_in_every_spelling(code: str) -> None:
 @pytest.mark.parametrize("text", ["", "ALCHEMY", "RADIOLOGY,CARDIOLOGY", "RADIO", "RADIOLOGY2"])
 def test_an_unknown_specialty_is_dropped(text: str) -> None:
     assert canonical_specialty(text) is None
+
+
+def test_only_specialties_have_modalities() -> None:
+    assert set(MODALITIES_OF_SPECIALTY) < SPECIALTIES
+
+
+def test_an_access_level_clears_for_the_label_that_carries_it() -> None:
+    assert {level: clearances([level])[-1] for level in LABELS} == dict(LABELS)
+
+
+@pytest.mark.parametrize("name", CLEARANCES)
+def test_a_clearance_is_read_in_every_spelling(name: str) -> None:
+    spellings = [name, name.upper(), name.replace("-", "_"), name.replace("-", " ").title()]
+
+    assert {clearances([one])[-1] for one in spellings} == {CLEARANCES[name]}
+
+
+def test_the_highest_clearance_counts_and_unknown_ones_do_not() -> None:
+    assert clearances(["N", "V", "U", "cosmic"]) == ("U", "N", "R", "V")
+    assert clearances(["cosmic", ""]) == ()

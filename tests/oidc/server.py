@@ -37,6 +37,19 @@ class SigningKey:
     def es256(cls, kid: str) -> "SigningKey":
         return cls(kid, "ES256", ec.generate_private_key(ec.SECP256R1()))
 
+    @classmethod
+    def es384(cls, kid: str) -> "SigningKey":
+        return cls(kid, "ES384", ec.generate_private_key(ec.SECP384R1()))
+
+    @classmethod
+    def rs384(cls, kid: str) -> "SigningKey":
+        return cls(kid, "RS384", rsa.generate_private_key(public_exponent=65537, key_size=2048))
+
+    @property
+    def public_jwk(self) -> dict[str, Any]:
+        private = ("d", "p", "q", "dp", "dq", "qi", "key_ops")
+        return {name: value for name, value in self.jwk.items() if name not in private}
+
     @property
     def jwk(self) -> dict[str, Any]:
         if isinstance(self.private, rsa.RSAPrivateKey):
@@ -54,8 +67,8 @@ class OidcServer:
         self.issuer = ""
         self._secret = ""
 
-    def start(self, keys: Sequence[SigningKey], clients: Mapping[str, Mapping[str, Any]]) -> None:
-        told = self._order(keys=[key.jwk for key in keys], clients=clients)
+    def start(self, keys: Sequence[SigningKey], **known: Any) -> None:
+        told = self._order(keys=[key.jwk for key in keys], **known)
         self.issuer, self._secret = told["issuer"], told["secret"]
 
     def token(
@@ -72,6 +85,10 @@ class OidcServer:
         token = answer.json()["access_token"]
         assert isinstance(token, str)
         return token
+
+    def enrol(self, people: Mapping[str, Mapping[str, Any]]) -> None:
+        """Let more people log in."""
+        self._order(people=people)
 
     def rotate(self, keys: Sequence[SigningKey]) -> None:
         """Sign with these keys and publish them instead of the former."""
@@ -111,9 +128,17 @@ class OidcServer:
 
 @contextmanager
 def oidc_server(
-    keys: Sequence[SigningKey], clients: Mapping[str, Mapping[str, Any]]
+    keys: Sequence[SigningKey],
+    clients: Mapping[str, Mapping[str, Any]],
+    *,
+    apps: Mapping[str, Mapping[str, Any]] | None = None,
+    people: Mapping[str, Mapping[str, Any]] | None = None,
+    audience: str | None = None,
 ) -> Iterator[OidcServer]:
-    """Run a provider with these keys; its clients get tokens with the claims given here."""
+    """Run a provider with these keys; its clients get tokens with the claims given here.
+
+    SMART apps, who can log in, and the FHIR server that they want are as in `provider.js`.
+    """
     if not (HERE / "node_modules" / "oidc-provider").is_dir():
         raise RuntimeError(f"oidc-provider is not installed: run `npm ci` in {HERE}")
     with subprocess.Popen(
@@ -125,7 +150,9 @@ def oidc_server(
     ) as process:
         try:
             server = OidcServer(process)
-            server.start(keys, clients)
+            server.start(
+                keys, clients=clients, apps=apps or {}, people=people or {}, audience=audience
+            )
             yield server
         finally:
             process.terminate()

@@ -1,0 +1,107 @@
+"""The DICOM objects of a whole study or series, as a caller may have them: all, or none."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fhir.access import MAX_IDS, Entry
+from fhir.errors import NotFound, Withheld
+from fhir.guarded import GuardedRepository, patients_of
+from fhir.images import file_elements, let_leave
+from fhir.redaction import outermost
+from fhir.repository import Wanted
+from fhir.search import Has, Search
+
+
+@dataclass(frozen=True, slots=True)
+class StudyFile:
+    """One DICOM object of a study.
+
+    Attributes:
+        id: SOP Instance UID.
+        series: Series Instance UID.
+    """
+
+    id: str
+    series: str
+    transfer_syntax: str
+
+
+async def study_files(
+    guarded: GuardedRepository, study: str, series: str | None = None
+) -> list[StudyFile]:
+    """List the DICOM objects of a study by series, number and UID, if the caller may have them all.
+
+    It is one access, of as many images as there are.
+
+    Args:
+        guarded: Repository of the caller.
+        study: Study Instance UID.
+        series: Series Instance UID; None for the whole study.
+
+    Raises:
+        AccessDenied: They are closed to the caller. An image is open where its study is, so some
+            cannot be closed while others are open; in the de-identified view one that may show
+            who somebody is keeps all of them back.
+        NotFound: There is no such study or series, or none the caller may know of.
+        Withheld: The caller sees no identities, and one of the objects may not leave without.
+    """
+    guarded.access.require("Image.file", "read")
+    needed = file_elements(guarded)
+    plan = guarded.plan("ImagingStudy", needed)
+    tree = guarded.narrowed(Search("ImagingStudy", Has("_id", study)), plan.anchor, "read")
+    wanted = Wanted(frozenset({"id"}), guarded.wanted(plan).index)
+    records = await guarded.repository.find("ImagingStudy", tree, wanted=wanted, limit=1)
+    found = []
+    if records:
+        # before anything is said of what is in it: a study may be there of which no image is
+        closed = needed - (plan.readable - guarded.closed_on(records[0], plan))
+        if closed:
+            guarded.refused |= closed
+            guarded.access.refuse("read", "Image", outermost(closed))
+        listed = await guarded.repository.images_of([study], frozenset({"transferSyntax"}))
+        found = [
+            StudyFile(one["id"], one["series"], one["transferSyntax"])
+            for one in listed[study]
+            if series in {None, one["series"]}
+        ]
+    if not found:
+        named = (study,) if series is None else (study, series)
+        guarded.access.note(Entry("read", "Image", "failed", ids=named, total=0, query=_QUERY))
+        raise NotFound("no study or series of this UID is open to you")
+    if guarded.access.view == "deidentified":
+        for one in found:
+            if image := await guarded.repository.stored_image(one.id):
+                let_leave(guarded, image)
+    stored = await _all_may_leave(guarded, found)
+    guarded.access.note(
+        Entry(
+            "read",
+            "Image",
+            "allowed",
+            ids=tuple(stored[:MAX_IDS]),
+            patients=patients_of(records),
+            total=len(found),
+            query=_QUERY,
+        )
+    )
+    return found
+
+
+async def _all_may_leave(guarded: GuardedRepository, found: Sequence[StudyFile]) -> list[str]:
+    """List what the objects are stored under; make sure that none of them is withheld."""
+    if guarded.access.view == "identified":
+        return [one.id for one in found]
+    stored = []
+    for one in found:
+        image = await guarded.repository.stored_image(one.id)
+        if image is None:
+            raise NotFound("an instance of this study is being deleted")
+        if image.withheld is not None:
+            entry = Entry("read", "Image", "refused", ids=(image.real_id,), query=_QUERY)
+            guarded.access.note(entry)
+            raise Withheld(image.withheld)
+        stored.append(image.real_id)
+    return stored
+
+
+_QUERY = "Image.file"
