@@ -25,6 +25,7 @@ from app.identity.claims import caller
 from app.identity.development import DevelopmentIssuer
 from app.identity.issuers import ANSWER_SECONDS, IssuerKeys
 from app.identity.keys import FixedKey, KeySource
+from app.identity.signin import SignIn, sign_in
 from app.settings import Issuer, Settings
 from fhir.errors import Unauthenticated
 from policies.caller import Caller
@@ -35,7 +36,7 @@ TIMES = ("exp", "iat", "nbf")
 BEARER = re.compile(r"[Bb][Ee][Aa][Rr][Ee][Rr] +([A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+){2})")
 
 REASONS: tuple[tuple[type[PyJWTError], str], ...] = (
-    (ExpiredSignatureError, "the token has expired"),
+    (ExpiredSignatureError, "the token has expired; sign in again"),
     (ImmatureSignatureError, "the token is not valid yet"),
     (InvalidSignatureError, "the token's signature does not hold"),
     (InvalidAudienceError, "the token is meant for another audience"),
@@ -91,8 +92,23 @@ class Identity:
                 await trusted.keys.forget()
         await self._http.aclose()
 
+    async def discovery(self) -> Mapping[str, object] | None:
+        """Give the discovery document of the first issuer that has one; None without such.
+
+        Raises:
+            Unavailable: It does not answer.
+        """
+        for trusted in self._trusted.values():
+            if isinstance(trusted.keys, IssuerKeys):
+                return await trusted.keys.discovery()
+        return None
+
     async def caller(self, authorization: str | None) -> Caller:
-        """Say who the bearer of a token is.
+        """Say who the bearer of a token is, as `signed_in` does."""
+        return (await self.signed_in(authorization))[0]
+
+    async def signed_in(self, authorization: str | None) -> tuple[Caller, SignIn]:
+        """Say who the bearer of a token is, and from which sign-in it comes.
 
         Args:
             authorization: The header's value, or None without one.
@@ -109,7 +125,9 @@ class Identity:
         trusted = self._trusted.get(issuer) if isinstance(issuer, str) else None
         if trusted is None:
             raise Unauthenticated("the token's issuer is not trusted here")
-        return caller(trusted.issuer, await self._verified(token, header, trusted))
+        claims = await self._verified(token, header, trusted)
+        bearer = caller(trusted.issuer, claims)
+        return bearer, sign_in(bearer, claims, token.rpartition(".")[0])
 
     async def _verified(
         self, token: str, header: Mapping[str, object], trusted: Trusted

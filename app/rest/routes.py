@@ -9,13 +9,24 @@ from pydantic import Field
 from starlette.requests import ClientDisconnect
 
 from app.archive import Archive
-from app.doors import guarded
+from app.doors import guarded, session
 from app.health import checks
 from app.imaging.sweep import delete_study
 from app.multipart import boundary
 from app.rest.envelope import Described, Envelope, Failure, Metadata, PageMetadata, Shape
 from app.rest.files import DICOM, dicom_file
+from app.rest.permissions import Permissions, permissions
 from app.rest.receipt import Receipt, receipt
+from app.rest.sessions import (
+    End,
+    EndedSessions,
+    Session,
+    SessionQuery,
+    WhoseSessions,
+    end_all,
+    end_one,
+    list_sessions,
+)
 from app.rest.studies import StudyQuery, checked_uid, list_studies, not_found, one_study
 from app.rest.study import Study, StudyDetail
 from app.rest.trail import Access, TrailQuery, list_accesses
@@ -67,6 +78,7 @@ def rest_routes() -> APIRouter:
     _add_studies(closed)
     _add_images(closed)
     _add_audit(closed)
+    _add_sessions(closed)
     _add_health(router)
     router.include_router(closed)
     return router
@@ -158,6 +170,35 @@ def _add_audit(router: APIRouter) -> None:
         """List who did what, and what was refused, the latest first. Is itself recorded."""
         settings = _archive(request).settings
         return await list_accesses(guarded(request), query, settings, request.url.query)
+
+
+def _add_sessions(router: APIRouter) -> None:
+    @router.get("/sessions", responses=_failures(400, 403))
+    async def search_sessions(
+        request: Request, query: Annotated[SessionQuery, Query()]
+    ) -> Described[list[Session], PageMetadata]:
+        """List the sessions that you may see, the latest sign-in first."""
+        return await list_sessions(guarded(request), query, session(request), request.url.query)
+
+    @router.delete("/sessions/{session_id}", responses=_failures(403, 404))
+    async def end_session(
+        request: Request,
+        session_id: Annotated[str, Path(description="`id` of the list", max_length=64)],
+    ) -> Envelope[End]:
+        """End a session, also this one: from its next request on it is refused, everywhere."""
+        return await end_one(guarded(request), _archive(request).sessions, session_id)
+
+    @router.delete("/sessions", responses=_failures(400, 403))
+    async def end_sessions(
+        request: Request, whose: Annotated[WhoseSessions, Query()]
+    ) -> Envelope[EndedSessions]:
+        """End all sessions of somebody, or none if one of them is not yours to end."""
+        return await end_all(guarded(request), _archive(request).sessions, whose)
+
+    @router.get("/permissions", responses=_failures(403))
+    async def read_permissions(request: Request) -> Envelope[Permissions]:
+        """Tell what you may do: elements by policy coordinate, and on which rows."""
+        return permissions(guarded(request).access)
 
 
 async def _store(request: Request) -> Response:

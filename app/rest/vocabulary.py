@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Literal, get_args
 
-from app.identity.roles import SPECIALTIES, canonical_specialty
+from app.identity.roles import MODALITIES_OF_SPECIALTY, SPECIALTIES, canonical_specialty
 from fhir.errors import Invalid
 
 AccessLevel = Literal["public", "restricted", "confidential", "top-secret"]
@@ -26,23 +26,6 @@ MODALITY_ALIASES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "PET": ("PT",),
     }
 )
-
-_RADIOTHERAPY = ("RTDOSE", "RTIMAGE", "RTPLAN", "RTRECORD", "RTSTRUCT")
-MODALITIES_OF_SPECIALTY: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {
-        "RADIOLOGY": ("CT", "MR", "CR", "DX", "US", "RF", "MG"),
-        "CARDIOLOGY": ("XA", "CT", "MR", "US", "ECG"),
-        "ORTHOPEDICS": ("CR", "DX", "CT", "MR"),
-        "NEUROLOGY": ("CT", "MR", "NM", "PT"),
-        "ONCOLOGY": ("CT", "MR", "PT", "NM", *_RADIOTHERAPY),
-        "PULMONOLOGY": ("CT", "CR", "DX"),
-        "GASTROENTEROLOGY": ("CT", "MR", "US"),
-        "PEDIATRICS": ("CR", "DX", "US", "MR"),
-        "EMERGENCY_MEDICINE": ("CT", "CR", "DX", "US"),
-        "NUCLEAR_MEDICINE": ("NM", "PT"),
-    }
-)
-"""What is relevant to a specialty; to one that is not listed every modality is."""
 
 
 def modalities(text: str) -> list[str]:

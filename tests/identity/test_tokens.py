@@ -30,7 +30,7 @@ OTHER_AUDIENCE = "the token is meant for another audience"
 OTHER_ISSUER = "the token's issuer is not trusted here"
 OTHER_KEY = "the token's key is not one of its issuer's"
 BAD_SIGNATURE = "the token's signature does not hold"
-EXPIRED = "the token has expired"
+EXPIRED = "the token has expired; sign in again"
 TOO_EARLY = "the token is not valid yet"
 NO_BEARER = "the authorization is not a bearer token of three parts"
 BAD_SUBJECT = "the token's sub is not 1 to 255 printable characters"
@@ -48,7 +48,10 @@ async def test_a_token_of_a_real_provider_says_who_calls(
         subject=f"{oidc.issuer}#viewer",
         roles=frozenset({"radiologist"}),
         name="viewer",
-        variables={"specialty": ("RADIOLOGY",)},
+        variables={
+            "specialty": ("RADIOLOGY",),
+            "modality": ("CT", "MR", "CR", "DX", "US", "RF", "MG"),
+        },
         scopes=frozenset({"user/*.rs", "openid"}),
     )
 
