@@ -12,6 +12,7 @@ from app.archive import Archive
 from app.dicomweb.answers import Form, in_parts, streamed, unchanged, whole
 from app.dicomweb.media_types import COMPRESSED, EXPLICIT, OCTETS, Offer, choose
 from app.doors import guarded
+from app.imaging.deidentify import outgoing
 from app.imaging.pictures import frame_table
 from app.store.ports import ObjectMissing
 from fhir.access import Entry
@@ -79,7 +80,7 @@ def frame_numbers(listed: str) -> list[int]:
 
 
 async def instance(request: Request, address: Address) -> Response:
-    """Give the DICOM object, byte for byte."""
+    """Give the DICOM object, byte for byte or, in the de-identified view, without identity."""
     image = await addressed(request, address, "Image.file")
     offers = [
         Offer((DICOM,), image.transfer_syntax, multipart=multipart) for multipart in (True, False)
@@ -88,8 +89,8 @@ async def instance(request: Request, address: Address) -> Response:
     if known := unchanged(request, form):
         return known
     try:
-        chunks = archive_of(request).objects.get(image.object_key)
-        return await streamed(form, chunks, image.size)
+        sent = await outgoing(image, archive_of(request).objects)
+        return await streamed(form, sent.chunks, sent.size)
     except ObjectMissing as error:
         raise NotFound("The bytes of this instance are gone: it is being deleted.") from error
 

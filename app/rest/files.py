@@ -1,4 +1,4 @@
-"""DICOM objects as they were stored, whole or a range of their bytes."""
+"""DICOM objects as they were stored, whole or a range of their bytes; or without identity."""
 
 import re
 from collections.abc import AsyncIterator
@@ -7,6 +7,7 @@ from typing import ClassVar
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from app.imaging.deidentify import outgoing
 from app.refusals import respond_rest
 from app.store.ports import ObjectStore
 from fhir.errors import Invalid
@@ -26,17 +27,25 @@ class RangeNotSatisfiable(Invalid):
 async def dicom_file(request: Request, image: StoredImage, objects: ObjectStore) -> Response:
     """Stream a DICOM object to somebody who may have it; one byte range is honoured.
 
+    There are no ranges of what is de-identified on its way out.
+
     Raises:
+        Withheld: It cannot be de-identified.
         NotFound: It was deleted a moment ago.
     """
     tag = f'"{image.sha256}"'
     headers = {
         "ETag": tag,
-        "Accept-Ranges": "bytes",
+        "Accept-Ranges": "bytes" if image.disguise is None else "none",
         "Content-Disposition": f'attachment; filename="{image.id}.dcm"',
     }
     if _known(request, tag):
         return Response(status_code=304, headers=headers)
+    if image.disguise is not None:
+        sent = await outgoing(image, objects)
+        headers["Content-Length"] = str(sent.size)
+        first = await anext(sent.chunks, b"")
+        return StreamingResponse(_joined(first, sent.chunks), headers=headers, media_type=DICOM)
     status, start, end = 200, 0, image.size
     # RFC 9110 13.1.5: a range of another version would not fit what the client has
     if request.headers.get("if-range") in {None, tag}:

@@ -171,7 +171,9 @@ def _criteria(query: StudyQuery, zone: tzinfo) -> Search:
 
 def _sort(guarded: GuardedRepository, query: StudyQuery) -> Sort:
     name = _SORTS[query.sort_by or "studyDate"]
-    if query.sort_by is None and guarded.closed_to_sort("ImagingStudy", name):
+    if query.sort_by is None and (
+        guarded.access.view == "deidentified" or guarded.closed_to_sort("ImagingStudy", name)
+    ):
         name = "_id"
     return Sort(name, descending=query.sort_order == "desc")
 

@@ -2,6 +2,9 @@
 
 from fhir.from_dicom.shapes import Element
 
+_ARGONAUT_ACCESS = (
+    "http://fhir.org/argonaut/smart-imaging/StructureDefinition/requires-access-token"
+)
 _CONNECTION_TYPES = "http://terminology.hl7.org/CodeSystem/endpoint-connection-type"
 
 
@@ -16,6 +19,8 @@ def endpoint(endpoint_id: str, base_url: str) -> Element:
     return {
         "resourceType": "Endpoint",
         "id": endpoint_id,
+        # the token that opened the study opens its bytes
+        "extension": [{"url": _ARGONAUT_ACCESS, "valueBoolean": True}],
         "status": "active",
         "connectionType": {
             "system": _CONNECTION_TYPES,

@@ -15,6 +15,11 @@ def _meanings() -> dict[str, str]:
     return {code.value: code.meaning for code in codes.cid33.concepts.values()}
 
 
+def is_modality(code: str) -> bool:
+    """Say whether DICOM has a modality of this code."""
+    return code in _meanings()
+
+
 @cache
 def acquisition_modalities() -> frozenset[str]:
     """Give the modalities that a study may be said to have; SR or SEG are none of them."""

@@ -2,6 +2,8 @@
 
 import re
 
+from pydicom._uid_dict import UID_dictionary
+
 from fhir.attributes import Attributes, text
 from fhir.errors import Invalid
 
@@ -20,6 +22,11 @@ def uid(attributes: Attributes, keyword: str) -> str:
     if len(found) > _LONGEST or not _UID.fullmatch(found):
         raise Invalid(f"{keyword} is not a UID: digits and dots, 64 characters at most")
     return found
+
+
+def is_registered(found: str) -> bool:
+    """Say whether a UID is one of DICOM's own (PS3.6 A), and so names no particular object."""
+    return found in UID_dictionary
 
 
 def urn(found: str) -> str | None:

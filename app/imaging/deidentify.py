@@ -1,0 +1,235 @@
+"""DICOM objects on their way out: as they are stored or, in a disguise, without identity.
+
+The header is read into memory, at most `MAX_HEADER_BYTES` of it; pixel data is passed on as it
+comes from storage. Objects that are deflated, or have no frame that could be told apart, are read
+whole up to the same limit.
+"""
+
+import asyncio
+import struct
+import zlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from io import BytesIO
+from struct import Struct
+from typing import Final
+
+from pydicom import uid
+from pydicom.filereader import read_dataset
+
+from app.imaging.arriving import meta
+from app.imaging.arriving.dataset import DEFLATED
+from app.imaging.arriving.deflated import Inflater
+from app.imaging.arriving.refused import Refused
+from app.imaging.cleaning import disguised_header
+from app.imaging.frames import FrameTable
+from app.imaging.writing import Elements, encoded, written
+from app.store.ports import ObjectMissing, ObjectStore
+from fhir.errors import NotFound, Withheld
+from fhir.from_dicom.texts import line
+from fhir.pseudonyms import Disguise
+from fhir.repository import StoredImage
+
+MAX_HEADER_BYTES: Final = 2**26
+
+_IMPLEMENTATION: Final = b"2.25.294131373306170953437811243290617361817"
+_IMPLEMENTATION_NAME: Final = b"RADIOGRAPH"
+_PIXELS: Final = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
+_UNDEFINED: Final = 0xFFFFFFFF
+_END: Final = 0xFFFEE0DD
+_ITEM_HEADER: Final = 8
+_VR_HEADER: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """Bytes on their way out.
+
+    Attributes:
+        size: How many there are.
+    """
+
+    size: int
+    chunks: AsyncIterator[bytes]
+
+
+async def outgoing(image: StoredImage, objects: ObjectStore) -> Outgoing:
+    """Give the bytes of an instance in the form in which they may leave.
+
+    Raises:
+        Withheld: Nobody can be sure that no identity is left in them; the text says why.
+        NotFound: They are gone; some stores say so when the first is read.
+    """
+    if image.disguise is None:
+        return Outgoing(image.size, objects.get(image.object_key))
+    if image.withheld is not None:
+        raise Withheld(image.withheld)
+    try:
+        return await _disguised(image, image.disguise, objects)
+    except ObjectMissing as error:
+        raise NotFound("The bytes of this instance are gone: it is being deleted.") from error
+
+
+async def _disguised(image: StoredImage, disguise: Disguise, objects: ObjectStore) -> Outgoing:
+    table = FrameTable.from_record(image.frames) if image.frames else None
+    begin = table.range(1)[0] if table and table.count and not table.deflated else None
+    if (begin or image.size) > MAX_HEADER_BYTES:
+        raise Withheld("its header is too long to take identity out of it")
+    data = await objects.read(image.object_key, 0, begin or image.size)
+    found = await asyncio.to_thread(_read, data, image, disguise)
+    if begin is None or table is None:
+        content = await asyncio.to_thread(found.whole)
+        return Outgoing(len(content), _pieces(content))
+    end, closing = found.end(begin, table)
+    return Outgoing(
+        len(found.head) + len(found.pixels) + end - begin + len(closing),
+        _joined(found.head + found.pixels, objects.get(image.object_key, begin, end), closing),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A cleaned header, and what was read of the pixel data behind it.
+
+    Attributes:
+        head: Preamble, file meta and the cleaned header; without the latter if deflated.
+        body: The cleaned header if it has to be deflated.
+        pixels: What follows the header, from the tag of the pixel data on; empty without any.
+    """
+
+    head: bytes
+    body: bytes
+    pixels: bytes
+    implicit: bool
+    big: bool
+    deflated: bool
+
+    def whole(self) -> bytes:
+        """Give the whole object, if it was read whole."""
+        pixels = self.pixels[: self._length()] if self.pixels else b""
+        if not self.deflated:
+            return self.head + pixels
+        squeeze = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+        content = squeeze.compress(self.body + pixels) + squeeze.flush()
+        return self.head + content + bytes(len(content) % 2)
+
+    def end(self, begin: int, table: FrameTable) -> tuple[int, bytes]:
+        """Say where in storage the pixel data ends, and what has to follow it."""
+        _, length = self._header()
+        if length != _UNDEFINED:
+            return begin + length, b""
+        start, size = table.range(table.count)
+        return start + size, self._struct("HHI").pack(_END >> 16, _END & 0xFFFF, 0)
+
+    def _header(self) -> tuple[int, int]:
+        """Give the length of the pixel data element's header, and of its value."""
+        has_long = not self.implicit and self.pixels[4:6] in (
+            b"OB",
+            b"OW",
+            b"OF",
+            b"OD",
+            b"UN",
+            b"OV",
+        )
+        at = _VR_HEADER if has_long else 4
+        if not self.implicit and not has_long:
+            raise Withheld("its pixel data is of no kind that pixel data can be")
+        [length] = self._struct("I").unpack_from(self.pixels, at)
+        return at + 4, length
+
+    def _length(self) -> int:
+        """Give the length of the whole pixel data element."""
+        position, length = self._header()
+        if length != _UNDEFINED:
+            return position + length
+        item = self._struct("HHI")
+        while True:
+            group, element, length = item.unpack_from(self.pixels, position)
+            position += _ITEM_HEADER
+            if group << 16 | element == _END:
+                return position
+            position += length
+
+    def _struct(self, layout: str) -> Struct:
+        return Struct(f"{'>' if self.big else '<'}{layout}")
+
+
+def _read(data: bytes, image: StoredImage, disguise: Disguise) -> _Found:
+    """Clean the header of an object that was read as far as its pixel data.
+
+    Raises:
+        Withheld: It cannot be read well enough.
+    """
+    try:
+        return _cleaned(data, image, disguise)
+    except (
+        Refused,
+        struct.error,
+        ArithmeticError,
+        AttributeError,
+        EOFError,
+        LookupError,
+        NotImplementedError,
+        OSError,
+        RecursionError,
+        TypeError,
+        ValueError,
+    ) as error:
+        raise Withheld(
+            "its header cannot be read well enough to take identity out of it"
+        ) from error
+
+
+def _cleaned(data: bytes, image: StoredImage, disguise: Disguise) -> _Found:
+    start = meta.read(data, {}, whole=True)
+    if isinstance(start, int):
+        raise ValueError("no header")  # noqa: TRY004 -- it is a number of bytes that are missing
+    body = data[start.end :]
+    deflated = start.transfer_syntax in DEFLATED
+    if deflated:
+        body = b"".join(Inflater(MAX_HEADER_BYTES).feed(body))
+    implicit = not (body[4:6].isalpha() and body[4:6].isupper())
+    big = start.transfer_syntax == uid.ExplicitVRBigEndian
+    stream = BytesIO(body)
+    dataset = read_dataset(
+        stream, implicit, not big, stop_when=lambda tag, _vr, _length: tag in _PIXELS
+    )
+    pixels = body[stream.tell() :]
+    if pixels and Struct(">HH" if big else "<HH").unpack_from(pixels)[0] != 0x7FE0:  # noqa: PLR2004 -- their group
+        raise ValueError("something else than pixel data")
+    elements = disguised_header(dataset, disguise, line(image.attributes, "AccessionNumber"))
+    head = bytes(128) + b"DICM" + _meta(elements, start.transfer_syntax)
+    header = written(elements, implicit=implicit, big=big)
+    if deflated:
+        return _Found(head, header, pixels, implicit, big, deflated)
+    return _Found(head + header, b"", pixels, implicit, big, deflated)
+
+
+def _meta(header: Elements, transfer_syntax: str) -> bytes:
+    """Write file meta information that says nothing of where the object came from."""
+    group = {
+        0x00020001: encoded("OB", b"\0\1"),
+        0x00020002: header[0x00080016],
+        0x00020003: header[0x00080018],
+        0x00020010: encoded("UI", transfer_syntax.encode()),
+        0x00020012: encoded("UI", _IMPLEMENTATION),
+        0x00020013: encoded("SH", _IMPLEMENTATION_NAME),
+    }
+    rest = written(group, implicit=False, big=False)
+    length = encoded("UL", Struct("<I").pack(len(rest)))
+    return written({0x00020000: length}, implicit=False, big=False) + rest
+
+
+async def _pieces(content: bytes) -> AsyncIterator[bytes]:
+    yield content
+
+
+async def _joined(
+    head: bytes, chunks: AsyncIterator[bytes], closing: bytes
+) -> AsyncIterator[bytes]:
+    first = await anext(chunks, b"")  # before the answer begins: the object may be gone
+    yield head
+    yield first
+    async for chunk in chunks:
+        yield chunk
+    yield closing

@@ -1,0 +1,255 @@
+"""Records without anybody's identity: what callers ask by and are given are pseudonyms.
+
+It lies between the guard and the records. Policy scopes speak of records as they are stored
+(`fhir.search.Stored`) and pass; everything else that comes from above is by pseudonym, and a real
+id finds nothing, as if it were unknown.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from fhir.asked import PLAIN, REFERENCES, Ask, asks, meaning, searchable
+from fhir.burned_in import withheld
+from fhir.disguised import Given, disguised, marked
+from fhir.errors import AccessDenied, Invalid
+from fhir.pseudonyms import Disguise, Pseudonyms, Register
+from fhir.repository import Position, Record, Repository, Sort, StoredImage, Wanted
+from fhir.search import Filter, Has
+
+Json = Any
+
+
+class Deidentified:
+    """`fhir.repository.Repository` for one project; it refuses what would change records."""
+
+    def __init__(self, repository: Repository, pseudonyms: Pseudonyms, register: Register) -> None:
+        self._repository = repository
+        self._pseudonyms = pseudonyms
+        self._register = register
+
+    async def find(
+        self,
+        resource: str,
+        tree: Filter,
+        *,
+        wanted: Wanted,
+        sort: Sequence[Sort] = (),
+        limit: int,
+        after: Position | None = None,
+        skip: int = 0,
+    ) -> list[Record]:
+        """List records in a stable order, beginning after a position.
+
+        Raises:
+            AccessDenied: The type, or what is searched or sorted by, is not in this view.
+            Invalid: The position is none that was given out here.
+        """
+        for one in sort:
+            searchable(resource, one.parameter)
+        records = await self._repository.find(
+            resource,
+            await self._meant(resource, tree),
+            wanted=_with_patient(resource, wanted),
+            sort=sort,
+            limit=limit,
+            after=await self._place(resource, after, sort) if after else None,
+            skip=skip,
+        )
+        given = Given(self._pseudonyms)
+        found = [_record(resource, record, wanted, sort, given) for record in records]
+        await self._save(given)
+        return found
+
+    async def find_each(
+        self,
+        resource: str,
+        tree: Filter,
+        *,
+        parameter: str,
+        values: Sequence[str],
+        wanted: Wanted,
+        sort: Sequence[Sort] = (),
+        limit: int,
+    ) -> dict[str, tuple[int, list[Record]]]:
+        """For each value of one parameter, count its records and list the first ones.
+
+        Raises:
+            AccessDenied: The type, or what is searched or sorted by, is not in this view.
+        """
+        for one in sort:
+            searchable(resource, one.parameter)
+        asked = {value: Has(parameter, value) for value in values}
+        real = await self._real(ask for has in asked.values() for ask in asks(resource, has))
+        meant = {}
+        for value, criterion in asked.items():
+            found_as = meaning(resource, criterion, real)
+            if isinstance(found_as, Has) and found_as.parameter == parameter:
+                meant[found_as.value] = value
+        groups = await self._repository.find_each(
+            resource,
+            await self._meant(resource, tree),
+            parameter=parameter,
+            values=list(meant),
+            wanted=_with_patient(resource, wanted),
+            sort=sort,
+            limit=limit,
+        )
+        given = Given(self._pseudonyms)
+        found: dict[str, tuple[int, list[Record]]] = {value: (0, []) for value in values}
+        for value, (total, records) in groups.items():
+            shown = [_record(resource, record, wanted, sort, given) for record in records]
+            found[meant[value]] = (total, shown)
+        await self._save(given)
+        return found
+
+    async def count(self, resource: str, tree: Filter) -> int:
+        """Count records.
+
+        Raises:
+            AccessDenied: The type, or what is searched by, is not in this view.
+        """
+        return await self._repository.count(resource, await self._meant(resource, tree))
+
+    async def images_of(
+        self, studies: Sequence[str], elements: frozenset[str], limit: int | None = None
+    ) -> dict[str, list[dict[str, Json]]]:
+        """List the Image records of studies by series, number and id; by study."""
+        real = await self._real(("uid", study) for study in studies)
+        stored = await self._repository.images_of(list(real.values()), elements, limit)
+        given = Given(self._pseudonyms)
+        found: dict[str, list[dict[str, Json]]] = {study: [] for study in studies}
+        for study, uid in real.items():
+            images = ({"resourceType": "Image", **image} for image in stored[uid])
+            found[study] = [disguised(image, given) for image in images]
+        await self._save(given)
+        return found
+
+    async def stored_image(self, identifier: str) -> StoredImage | None:
+        """Give what serving an instance's bytes without identity needs, or None."""
+        real = await self._real([("uid", identifier)])
+        stored = await self._repository.stored_image(real.get(identifier, ""))
+        if stored is None:
+            return None
+        patient = await self._patient_of(stored.study)
+        given = Given(self._pseudonyms)
+        shown = replace(
+            stored,
+            id=given.uid(stored.id),
+            study=given.uid(stored.study),
+            series=given.uid(stored.series),
+            sha256=self._pseudonyms.tag(stored.sha256),
+            stored_id=stored.id,
+            disguise=Disguise(self._pseudonyms, patient),
+            withheld=withheld(stored.attributes),
+        )
+        await self._save(given)
+        return shown
+
+    async def create(self, resource: Mapping[str, Json]) -> Record:
+        """Refuse to store anything.
+
+        Raises:
+            AccessDenied: Always.
+        """
+        raise _read_only(resource)
+
+    async def replace(self, resource: Mapping[str, Json], version: int) -> Record | None:
+        """Refuse to change anything.
+
+        Raises:
+            AccessDenied: Always.
+        """
+        raise _read_only(resource)
+
+    async def _patient_of(self, study: str) -> str:
+        records = await self._repository.find(
+            "ImagingStudy",
+            Has("_id", study),
+            wanted=Wanted(frozenset({"id"}), frozenset({"patient"})),
+            limit=1,
+        )
+        return _patient("ImagingStudy", records[0]) if records else study
+
+    async def _meant(self, resource: str, tree: Filter) -> Filter:
+        """Write criteria in real values; what is not known matches nothing."""
+        return meaning(resource, tree, await self._real(asks(resource, tree)))
+
+    async def _place(self, resource: str, after: Position, sort: Sequence[Sort]) -> Position:
+        """Write a position in real values."""
+        keys = [
+            Has(*pair)
+            for pair in zip([*(one.parameter for one in sort), "_id"], after, strict=True)
+        ]
+        real = await self._real(ask for key in keys if key.value for ask in asks(resource, key))
+        place = []
+        for key in keys:
+            meant = meaning(resource, key, real) if key.value else key
+            if not isinstance(meant, Has):
+                raise Invalid(
+                    "this cursor is not one of ours for this order; begin at the first page"
+                )
+            place.append(meant.value)
+        return tuple(place)
+
+    async def _real(self, asked: Iterable[Ask]) -> dict[str, str]:
+        named = set(asked)
+        return await self._register.real(self._pseudonyms.project, named) if named else {}
+
+    async def _save(self, given: Given) -> None:
+        if given.given:
+            await self._register.save(self._pseudonyms.project, given.given)
+
+
+def _with_patient(resource: str, wanted: Wanted) -> Wanted:
+    if resource != "ImagingStudy":
+        return wanted
+    return replace(wanted, index=wanted.index | {"patient"})
+
+
+def _patient(resource: str, record: Record) -> str:
+    """Name whom a record is about: by the id of the Patient, by the study where there is none."""
+    if resource == "Patient":
+        return record.id
+    references = record.index.get("patient", ())
+    return str(references[0]).removeprefix("Patient/") if references else record.id
+
+
+def _record(
+    resource: str, record: Record, wanted: Wanted, sort: Sequence[Sort], given: Given
+) -> Record:
+    if resource in PLAIN:
+        return record
+    given.patient = _patient(resource, record)
+    shown = disguised(record.resource, given)
+    if "id" not in shown:
+        shown["id"] = _shown_id(resource, record.id, given)
+    if resource != "Image" and (wanted.elements is None or "meta" in wanted.elements):
+        shown.setdefault("meta", marked({}))
+    values = (
+        shown["id"] if one.parameter == "_id" else _shown_key(one.parameter, value, given)
+        for one, value in zip(sort, record.position, strict=False)
+    )
+    return replace(
+        record,
+        id=shown["id"],
+        resource=shown,
+        last_updated=None,
+        position=(*values, shown["id"]),
+        stored_id=record.id,
+    )
+
+
+def _shown_id(resource: str, real: str, given: Given) -> str:
+    return given.patient_id(real) if resource == "Patient" else given.uid(real)
+
+
+def _shown_key(name: str, value: Json, given: Given) -> Json:
+    return given.reference(value) if value and name in REFERENCES else value
+
+
+def _read_only(resource: Mapping[str, Json]) -> AccessDenied:
+    return AccessDenied(
+        "Nothing can be changed in the de-identified view.",
+        frozenset({f"{resource['resourceType']}.id"}),
+    )
