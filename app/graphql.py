@@ -1,5 +1,6 @@
 """The GraphQL door: GraphQL over HTTP, POST only, and GraphiQL for browsers in development."""
 
+from datetime import timedelta
 from typing import Any
 
 import orjson
@@ -11,11 +12,15 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 from strawberry.http.ides import get_graphql_ide_html
 
+from app.archive import Archive
 from app.doors import guarded
+from app.identity.sessions import end_session
 from app.logs import place
 from app.settings import Settings
 from fhir.errors import Invalid, NotAcceptable, TooLarge, UnsupportedMedia
+from fhir.guarded import GuardedRepository
 from schema.build import build_schema
+from schema.context import Context
 from schema.execution import Answer, Query, run
 from schema.limits import Limits
 
@@ -40,12 +45,15 @@ class _Door:
         self._page = get_graphql_ide_html() if settings.mode == "development" else None
 
     async def answer(self, request: Request) -> Response:
-        """Run one query, or show GraphiQL."""
+        """Run one operation, or show GraphiQL."""
         if request.method != "POST":
             return self._show(request)
         media_type = _negotiated(request.headers.get("accept", ""))
         query = _query(await _body(request))
-        answer = await run(self._schema, guarded(request), self._base_url, query, self._limits)
+        context = _context(request.app.state.archive)
+        answer = await run(
+            self._schema, guarded(request), self._base_url, query, self._limits, context
+        )
         for failure in answer.failures:
             log.error(
                 "GraphQL value broken",
@@ -62,6 +70,18 @@ class _Door:
         if self._page is None or "text/html" not in request.headers.get("accept", ""):
             raise HTTPException(405, "send queries with POST", {"Allow": "POST"})
         return HTMLResponse(self._page)
+
+
+def _context(archive: Archive) -> Context:
+    async def end(repository: GuardedRepository, identifier: str) -> None:
+        await end_session(repository, archive.sessions, identifier)
+
+    return Context(
+        longest_break_glass=timedelta(minutes=archive.settings.break_glass_minutes),
+        opened=archive.alerts.opened,
+        end_session=end,
+        desk=archive.desk,
+    )
 
 
 def _status(answer: Answer, media_type: str) -> int:

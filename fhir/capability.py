@@ -1,19 +1,42 @@
 """What this server can do, in FHIR's words, derived from the tables that make it do it."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
+from fhir.access import Interaction
 from fhir.includes import INCLUDES
 from fhir.parameters import PARAMETERS, Parameter
+from fhir.search import coordinates_of
+from fhir.sight import Sight
+from fhir.smart_configuration import Discovery, security
 
 Json = Any
 TYPES = ("Patient", "ImagingStudy", "Endpoint")
 RELEASED = "2026-11-24"
-_SECURITY = "http://terminology.hl7.org/CodeSystem/restful-security-service"
 _DEFINITIONS = "http://hl7.org/fhir/SearchParameter"
+_CODES: Mapping[Interaction, str] = MappingProxyType({"r": "read", "s": "search-type"})
+_DOCUMENTATION = (
+    "What a caller sees is narrowed by the policy to rows and elements; refused elements are "
+    "marked as masked and SUBSETTED."
+)
+_YOURS = " This statement shows what is open to the bearer of the token it was asked for with."
 
 
-def capability_statement(base_url: str, version: str) -> dict[str, Json]:
-    """Describe the REST surface below `base_url`."""
+def capability_statement(
+    base_url: str,
+    version: str,
+    server: Discovery | None = None,
+    seen: Sight | None = None,
+) -> dict[str, Json]:
+    """Describe the REST surface below `base_url`.
+
+    Args:
+        base_url: Address of the FHIR server.
+        version: Of the software.
+        server: Discovery document of the authorization server, if there is one and it answers.
+        seen: What is open to whoever asks; None: everything there is, where nobody says who asks.
+    """
     return {
         "resourceType": "CapabilityStatement",
         "status": "active",
@@ -27,34 +50,58 @@ def capability_statement(base_url: str, version: str) -> dict[str, Json]:
         "rest": [
             {
                 "mode": "server",
-                "documentation": "What a caller sees is narrowed by the policy to rows and "
-                "elements; refused elements are marked as masked and SUBSETTED.",
-                "security": {
-                    "cors": False,
-                    "service": [{"coding": [{"system": _SECURITY, "code": "OAuth"}]}],
-                    "description": "Bearer tokens (JWT) of the configured OpenID issuers.",
-                },
-                "resource": [_resource(name) for name in TYPES],
+                "documentation": _DOCUMENTATION + ("" if seen is None else _YOURS),
+                "security": security(server),
+                **_resources(seen),
             }
         ],
     }
 
 
-def _resource(name: str) -> dict[str, Json]:
+def _resources(seen: Sight | None) -> dict[str, Json]:
+    found = [_resource(name, seen) for name in TYPES]
+    shown = [one for one in found if one["interaction"]]
+    return {"resource": shown} if shown else {}
+
+
+def _resource(name: str, seen: Sight | None) -> dict[str, Json]:
+    parameters = [
+        _parameter(row, sortable=row.sortable and (seen is None or (name, row.name) in seen.sorted))
+        for row in PARAMETERS[name].values()
+        if seen is None or (name, row.name) in seen.searched
+    ]
+    included = [
+        f"{name}:{one}" for one in INCLUDES.get(name, ()) if seen is None or _leads(seen, name, one)
+    ]
+    searched = seen is None or seen.sees(name, "s")
     described: dict[str, Json] = {
         "type": name,
-        "interaction": [{"code": "read"}, {"code": "search-type"}],
         "versioning": "versioned",
         "conditionalRead": "full-support",
         "readHistory": False,
         "updateCreate": False,
-        "searchInclude": [f"{name}:{include}" for include in INCLUDES.get(name, ())],
-        "searchParam": [_parameter(row) for row in PARAMETERS[name].values()],
+        "searchInclude": included if searched else [],
+        "searchParam": parameters if searched else [],
     }
-    return {key: value for key, value in described.items() if value != []}
+    return {
+        "interaction": [
+            {"code": code}
+            for letter, code in _CODES.items()
+            if seen is None or seen.sees(name, letter)
+        ],
+        **{key: value for key, value in described.items() if value != []},
+    }
 
 
-def _parameter(row: Parameter) -> dict[str, Json]:
+def _leads(seen: Sight, name: str, include: str) -> bool:
+    """Say whether what `_include` looks at is open, and what it leads to."""
+    row = PARAMETERS[name][include]
+    return any(seen.opens(one) for one in coordinates_of(name, row)) and any(
+        seen.sees(target, "r") for target in row.targets if target in TYPES
+    )
+
+
+def _parameter(row: Parameter, *, sortable: bool) -> dict[str, Json]:
     definition = {"definition": f"{_DEFINITIONS}/{row.definition}"} if row.definition else {}
     return {
         "name": row.name,
@@ -62,5 +109,5 @@ def _parameter(row: Parameter) -> dict[str, Json]:
         "type": row.kind,
         "documentation": f"Looks at {', '.join(row.paths)}."
         + (" Takes any words, in any order." if row.words else "")
-        + (" Can be sorted by." if row.sortable else ""),
+        + (" Can be sorted by." if sortable else ""),
     }

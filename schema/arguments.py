@@ -7,6 +7,7 @@ FHIR's own names follow from the table of search parameters.
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import Enum
 from types import MappingProxyType
 from typing import Any, Literal
@@ -16,10 +17,12 @@ from strawberry.annotation import StrawberryAnnotation
 from strawberry.types.arguments import StrawberryArgument
 from strawberry.types.unset import UNSET
 
+from fhir.elements import LINKS
 from fhir.errors import Invalid
 from fhir.from_dicom.body_parts import BODY_PARTS
+from fhir.granting import in_force
 from fhir.parameters import PARAMETERS
-from fhir.search import Search, criteria, escape
+from fhir.search import Search, coordinates_of, criteria, escape, negated, parameter, parameters_of
 from schema.paging import DEFAULT_PAGE, LARGEST_PAGE
 from schema.scalars import Date, DateTime
 
@@ -81,6 +84,16 @@ class StudySort(Enum):
     STARTED_DESC = "-started"
 
 
+@strawberry.enum(description="What records are sorted by that begin at some time.")
+class DateSort(Enum):
+    """Values are FHIR's `_sort`."""
+
+    ID = "_id"
+    ID_DESC = "-_id"
+    DATE = "date"
+    DATE_DESC = "-date"
+
+
 def _same(value: str) -> str:
     return value
 
@@ -107,20 +120,35 @@ class Filter:
     Attributes:
         parameter: Search parameter that it becomes.
         form: `any`: a list, one of which has to match; `text`: one text, taken literally;
-            `range`: from and to.
+            `range`: from and to; `there`: whether it has a value; `force`: whether a link opens
+        something now, which looks at every parameter of the other links.
         rewrite: What a value of a list is before it is searched for.
     """
 
     name: str
     parameter: str
-    form: Literal["any", "id", "text", "range"]
+    form: Literal["any", "id", "text", "range", "there", "force"]
     description: str
     graphql_type: Any
     rewrite: Callable[[str], str] = _same
 
 
+def _whole(value: str) -> str:
+    # a bar is part of what some issuers call people
+    return value.replace("|", r"\|")
+
+
 _TOKENS = list[str] | None
 _IDS = list[strawberry.ID] | None
+_AGENTS = "People, as issuer#subject."
+
+_LINKS = (
+    Filter("agent", "agent", "any", _AGENTS, _TOKENS, _whole),
+    Filter("patient", "patient", "any", "Ids of Patients.", _IDS),
+    Filter("study", "study", "any", "Study Instance UIDs.", _IDS),
+    Filter("started", "date", "range", "Began within.", DateTimeRange | None),
+    Filter("active", "revoked", "force", "Whether it opens something now.", bool | None),
+)
 
 FILTERS: Mapping[str, tuple[Filter, ...]] = MappingProxyType(
     {
@@ -161,11 +189,29 @@ FILTERS: Mapping[str, tuple[Filter, ...]] = MappingProxyType(
             Filter("study", "study", "id", "Study Instance UID.", strawberry.ID | None),
             Filter("series", "series", "id", "Series Instance UID.", strawberry.ID | None),
         ),
+        **dict.fromkeys(LINKS, _LINKS),
+        "ReleaseRequest": (
+            Filter("patient", "patient", "any", "Ids of Patients.", _IDS),
+            Filter("study", "study", "any", "Study Instance UIDs.", _IDS),
+            Filter("requester", "requester", "any", _AGENTS, _TOKENS, _whole),
+            Filter("status", "status", "any", "pending, accepted or declined.", _TOKENS),
+            Filter("urgency", "urgency", "any", "routine, urgent or emergency.", _TOKENS),
+            Filter("recorded", "date", "range", "Asked within.", DateTimeRange | None),
+        ),
+        "Session": (
+            Filter("agent", "agent", "any", _AGENTS, _TOKENS, _whole),
+            Filter("started", "date", "range", "Began within.", DateTimeRange | None),
+            Filter("ended", "ended", "there", "Whether it was ended.", bool | None),
+        ),
     }
 )
 
 _SORTS: Mapping[str, Any] = MappingProxyType(
-    {"Patient": list[PatientSort] | None, "ImagingStudy": list[StudySort] | None}
+    {
+        "Patient": list[PatientSort] | None,
+        "ImagingStudy": list[StudySort] | None,
+        **dict.fromkeys((*LINKS, "ReleaseRequest", "Session"), list[DateSort] | None),
+    }
 )
 
 
@@ -217,6 +263,28 @@ def fhir_arguments(resource: str) -> list[StrawberryArgument]:
     ]
 
 
+def searched_by(resource: str, fetch: str) -> Mapping[str, str]:
+    """Say which arguments of a field look at records, and by which search parameter.
+
+    Args:
+        resource: Type that the field leads to.
+        fetch: How it is followed (`schema.loading`).
+
+    Returns:
+        Argument to parameter. Arguments that are about the page are not among them.
+    """
+    match fetch:
+        case "page" | "studies":
+            return {one.name: one.parameter for one in FILTERS[resource]}
+        case "list" | "connection":
+            return {_argument_name(name): name for name in PARAMETERS[resource]}
+        case "series":
+            return {"uid": "series"}
+        case "one" | "image":
+            return {"id": "_id", "uid": "_id"}
+    return {}
+
+
 def relay_search(resource: str, arguments: Mapping[str, Json], base_url: str) -> tuple[Search, str]:
     """Read the arguments of a Relay connection; give them as FHIR search text too.
 
@@ -226,9 +294,20 @@ def relay_search(resource: str, arguments: Mapping[str, Json], base_url: str) ->
     pairs: Pairs = []
     for one in FILTERS[resource]:
         value = arguments.get(one.name)
-        if value is not None:
+        if value is not None and one.form != "force":
             pairs += _pairs(one, value)
-    return criteria(resource, pairs, base_url=base_url), _written(pairs)
+    search, text = criteria(resource, pairs, base_url=base_url), _written(pairs)
+    active = arguments.get("active")
+    if active is None:
+        return search, text
+    text = "&".join(filter(None, (text, f"active={str(active).lower()}")))
+    return search.and_also(_active(resource, active=active)), text
+
+
+def _active(resource: str, *, active: bool) -> Search:
+    tree = in_force(datetime.now(UTC))
+    looked_at = (coordinates_of(resource, parameter(resource, one)) for one in parameters_of(tree))
+    return Search(resource, tree if active else negated(tree), frozenset().union(*looked_at))
 
 
 def fhir_search(resource: str, arguments: Mapping[str, Json], base_url: str) -> tuple[Search, str]:
@@ -253,6 +332,8 @@ def _pairs(one: Filter, value: Json) -> Iterable[tuple[str, str]]:
             yield one.parameter, ",".join(_option(one, item) for item in value)
         case "id" | "text":
             yield one.parameter, escape(value)
+        case "there":
+            yield f"{one.parameter}:missing", str(not value).lower()
         case "range":
             for end, prefix in (("from", "ge"), ("to", "le")):
                 if value.get(end) is not None:

@@ -2,10 +2,11 @@
 
 Four kinds of field: an *element* has a coordinate of its own; a *part* lies inside an element and
 goes with it; *plumbing* (`edges`, `pageInfo`) says nothing about anybody; a *link* leads to other
-records, whose id decides. A field that is none of them does not get into a schema.
+records, whose id decides. A field that is none of them does not get into a schema. A mutation is a
+link with *rights*: what it does, and to which elements.
 """
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -17,10 +18,24 @@ from strawberry.types.arguments import StrawberryArgument
 from strawberry.types.field import StrawberryField
 from strawberry.types.info import Info
 
+from fhir.access import Action
 from fhir.elements import COORDINATES
 
 Kind = Enum("Kind", ["ELEMENT", "PART", "PLUMBING", "LINK"])
 _KEY = "policy"
+
+
+@dataclass(frozen=True, slots=True)
+class Right:
+    """Something that a mutation does.
+
+    Attributes:
+        given: Argument and value with which alone the mutation does it; None: it always does.
+    """
+
+    coordinate: str
+    action: Action
+    given: tuple[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +48,10 @@ class Policy:
         needs: Coordinates of the record that has the field, which its value tells as well.
         home: Whether this is the field that the coordinate is named after.
         fetch: How a link is followed (`schema.loading`).
+        rights: What a mutation does; none elsewhere.
+        tells: Elements that a mutation's outcome tells of; it needs the right to read them.
+        perform: Does it, or finds what `fetch` calls given: takes a `schema.context.Change`,
+            gives what `fetch` starts from.
     """
 
     kind: Kind
@@ -40,6 +59,9 @@ class Policy:
     needs: frozenset[str] = frozenset()
     home: bool = False
     fetch: str = ""
+    rights: tuple[Right, ...] = ()
+    tells: frozenset[str] = frozenset()
+    perform: Callable[[Any], Awaitable[Any]] | None = None
 
     @property
     def resource(self) -> str:
@@ -104,10 +126,52 @@ def linked(
     fetch: str,
     arguments: Iterable[StrawberryArgument] = (),
     needs: Iterable[str] = (),
+    perform: Callable[[Any], Awaitable[Any]] | None = None,
 ) -> Any:
-    """Declare a field that leads to other records."""
-    policy = Policy(Kind.LINK, coordinate, frozenset(needs), fetch=fetch)
+    """Declare a field that leads to other records; `perform` finds what is none (`given`)."""
+    policy = Policy(Kind.LINK, coordinate, frozenset(needs), fetch=fetch, perform=perform)
     return _loaded(graphql_type, _described(description, policy), policy, arguments)
+
+
+def changes(  # noqa: PLR0913 -- one row of a table
+    coordinate: str,
+    action: Action,
+    graphql_type: Any,
+    description: str,
+    *,
+    perform: Callable[[Any], Awaitable[Any]],
+    arguments: Iterable[StrawberryArgument] = (),
+    also: Iterable[Right] = (),
+    tells: Iterable[str] = (),
+    fetch: str = "one",
+) -> Any:
+    """Declare a mutation; its answer is a record of the type that `coordinate` belongs to.
+
+    Args:
+        coordinate: What it is done to.
+        action: What is done.
+        graphql_type: Type of the answer.
+        description: For people.
+        perform: Does it: takes a `schema.context.Change` and gives the id of the record.
+        arguments: What it takes.
+        also: What else it does.
+        tells: Elements of which the caller learns something by how it goes.
+        fetch: How the answer is found.
+    """
+    policy = Policy(
+        Kind.LINK,
+        f"{coordinate.partition('.')[0]}.id",
+        fetch=fetch,
+        rights=(Right(coordinate, action), *also),
+        tells=frozenset(tells),
+        perform=perform,
+    )
+    done = "; ".join(
+        f"{one.action} `{one.coordinate}`" + (f" with `{one.given[0]}`" if one.given else "")
+        for one in policy.rights
+    )
+    read = "".join(f"; read `{one}`" for one in sorted(policy.tells))
+    return _loaded(graphql_type, f"{description} Policy: {done}{read}.", policy, arguments)
 
 
 def part(description: str) -> Any:
@@ -139,7 +203,7 @@ def check(schema: GraphQLSchema) -> None:
         for kind in schema.type_map.values()
         if isinstance(kind, GraphQLObjectType) and not kind.name.startswith("__")
         for name, field in kind.fields.items()
-        for problem in _problems(field)
+        for problem in (*_problems(field), *_idle(schema, kind, field))
     ]
     if problems:
         raise Undeclared("; ".join(problems))
@@ -150,13 +214,20 @@ def _problems(field: GraphQLField) -> Iterable[str]:
     if policy is None:
         yield "declared with none of element, computed, linked, part, plumbing"
         return
-    named = policy.needs | ({policy.coordinate} if policy.coordinate else set())
+    named = policy.needs | policy.tells | {one.coordinate for one in policy.rights}
+    named |= {policy.coordinate} if policy.coordinate else set()
     for coordinate in sorted(named - COORDINATES):
         yield f"{coordinate} is not in fhir.elements"
     if policy.coordinate is None and policy.kind in {Kind.ELEMENT, Kind.LINK}:
         yield "has no coordinate"
     if policy.kind in {Kind.PLUMBING, Kind.LINK} and _has_parts(field):
         yield "leads to a datatype that no element holds"
+
+
+def _idle(schema: GraphQLSchema, kind: GraphQLObjectType, field: GraphQLField) -> Iterable[str]:
+    policy = policy_of(field)
+    if policy is not None and bool(policy.rights) != (kind is schema.mutation_type):
+        yield "`changes` is for mutations, and all of them"
 
 
 def _has_parts(field: GraphQLField) -> bool:

@@ -91,8 +91,8 @@ def _operation(document: DocumentNode, name: str | None) -> OperationDefinitionN
         if not named:
             raise Refused([described(Invalid("operationName: there is no such operation"))])
         found = named[0]
-    if found.operation is not OperationType.QUERY:
-        problem = NotSupported(f"There is no {found.operation.value} here yet; queries only.")
+    if found.operation is OperationType.SUBSCRIPTION:
+        problem = NotSupported("There are no subscriptions here yet; queries and mutations only.")
         raise Refused([described(problem)])
     return found
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from fhir.errors import AccessDenied, Invalid, ResourceError
+from fhir.errors import AccessDenied, Invalid, NotFound, ResourceError
 
 Json = Any
 FORBIDDEN = "FORBIDDEN"
@@ -41,14 +41,57 @@ class TooComplex(Invalid):
         self.most = most
 
 
+class NotRun(ResourceError):
+    """A mutation before this one failed."""
+
+    code = "NOT_RUN"
+
+    def __init__(self) -> None:
+        super().__init__("Not done, because a mutation before it failed.")
+
+
+class NotShown(ResourceError):
+    """A mutation was done, and its answer cannot be read.
+
+    Attributes:
+        why: What keeps it from being read.
+    """
+
+    def __init__(self, why: ResourceError) -> None:
+        hidden = isinstance(why, AccessDenied | NotFound)
+        said = "it is not open to you" if hidden else why.message
+        super().__init__(f"Done, but the record cannot be shown: {said}")
+        self.why: ResourceError = AccessDenied(said) if hidden else why
+
+
+class PolicyRefused(Invalid):
+    """A policy that is not saved.
+
+    Attributes:
+        code: Which rule it broke.
+        problems: Of its files, each with file, line, column, message and severity.
+    """
+
+    def __init__(self, code: str, message: str, problems: list[dict[str, Json]]) -> None:
+        super().__init__(message)
+        self.code = code  # type: ignore[misc]  # one class for what one mutation refuses
+        self.problems = problems
+
+
 @dataclass(slots=True)
 class Refusals:
     """Coordinates that were asked for and refused: one error for each, however many rows."""
 
     _paths: dict[str, dict[str, None]] = field(default_factory=dict)
+    _actions: dict[str, dict[str, None]] = field(default_factory=dict)
 
-    def add(self, coordinate: str, paths: Iterable[str]) -> None:
-        """Note a refusal at response paths (without list indices)."""
+    def __bool__(self) -> bool:
+        return bool(self._paths)
+
+    def add(self, coordinate: str, paths: Iterable[str], action: str = "read") -> None:
+        """Note that an action is refused at response paths (without list indices)."""
+        if action != "read":
+            self._actions.setdefault(coordinate, {})[action] = None
         known = self._paths.setdefault(coordinate, {})
         for path in paths:
             if len(known) < MOST_PATHS:
@@ -59,19 +102,26 @@ class Refusals:
         return [
             {
                 "message": f"Access to '{coordinate}' is not permitted.",
-                "extensions": {"code": FORBIDDEN, "coordinate": coordinate, "paths": list(paths)},
+                "extensions": {"code": FORBIDDEN, "coordinate": coordinate, "paths": list(paths)}
+                | ({"actions": list(actions)} if actions else {}),
             }
             for coordinate, paths in sorted(self._paths.items())
+            for actions in (self._actions.get(coordinate),)
         ]
 
 
 def described(error: ResourceError, **where: Json) -> dict[str, Json]:
     """Say an expected failure; `where` is `path` or `locations`."""
+    cause = error.why if isinstance(error, NotShown) else error
     extensions: dict[str, Json] = {
-        "code": FORBIDDEN if isinstance(error, AccessDenied) else error.code
+        "code": FORBIDDEN if isinstance(cause, AccessDenied) else cause.code
     }
-    if isinstance(error, TooComplex):
-        extensions |= {"limit": error.limit, "value": error.value, "max": error.most}
+    if isinstance(error, NotShown):
+        extensions["done"] = True
+    if isinstance(cause, PolicyRefused):
+        extensions["problems"] = cause.problems
+    if isinstance(cause, TooComplex):
+        extensions |= {"limit": cause.limit, "value": cause.value, "max": cause.most}
     return {"message": error.message, **where, "extensions": extensions}
 
 

@@ -1,16 +1,19 @@
-"""Running one query: select, load, walk, and say what was refused or went wrong."""
+"""Running one operation: select, load or change, walk, and say what was refused or went wrong."""
 
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from graphql import ExecutionResult, GraphQLError, GraphQLSchema, execute_sync
+from graphql import ExecutionResult, GraphQLError, GraphQLSchema, OperationType
 
 from fhir.errors import Invalid, ResourceError
 from fhir.guarded import GuardedRepository
+from schema.changing import carry_out, decide
+from schema.context import Context
 from schema.documents import Prepared, prepare
-from schema.errors import Refused, described, internal
+from schema.errors import Refused, TooComplex, described, internal
+from schema.introspection import execute
 from schema.limits import Budget, Limits
 from schema.loading import Loader
 from schema.selection import Place, select
@@ -55,27 +58,28 @@ async def run(
     base_url: str,
     query: Query,
     limits: Limits,
+    context: Context | None = None,
 ) -> Answer:
-    """Run a query as the caller of the repository.
+    """Run a query or mutations as the caller of the repository.
 
     Only what is expected becomes `errors`; anything else is raised, for the edge to log.
     """
+    context = context or Context()
+    loader = Loader(guarded, base_url, Budget(limits.cost), context=context)
     try:
         prepared = prepare(schema, query.text, query.variables, query.operation_name, limits)
         places = _selected(schema, prepared)
+        changing = prepared.operation.operation is OperationType.MUTATION
+        if changing:
+            _decide(guarded, places, limits)
     except Refused as refused:
         return Answer({"errors": refused.errors})
-    loader = Loader(guarded, base_url, Budget(limits.cost))
-    loaded = await _load(loader, places)
+    if changing:
+        loaded = await carry_out(loader, places, context)
+    else:
+        loaded = await _load(loader, places)
     values = {path: None if isinstance(one, Exception) else one for path, one in loaded.items()}
-    result = execute_sync(
-        schema,
-        prepared.document,
-        root_value=values,
-        variable_values=dict(query.variables),
-        operation_name=query.operation_name,
-        hide_suggestions=True,
-    )
+    result = execute(schema, guarded.access, prepared, values, query.variables)
     return _answer(result, loader, loaded)
 
 
@@ -85,6 +89,16 @@ def _selected(schema: GraphQLSchema, prepared: Prepared) -> list[Place]:
     except GraphQLError:
         problem = Invalid("An argument that has to have a value is given a variable without one.")
         raise Refused([described(problem)]) from None
+
+
+def _decide(guarded: GuardedRepository, places: list[Place], limits: Limits) -> None:
+    try:
+        # fragments count as one selection where selections are counted
+        if len(places) > limits.mutations:
+            raise TooComplex("mutations", len(places), limits.mutations)
+        decide(guarded, places)
+    except ResourceError as error:
+        raise Refused([described(error)]) from None
 
 
 async def _load(loader: Loader, places: list[Place]) -> dict[str, Json]:

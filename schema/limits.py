@@ -48,6 +48,7 @@ class Limits:
     depth: int = 15
     aliases: int = 30
     root_fields: int = 10
+    mutations: int = 10
     fields: int = 1_000
     repeats: int = 30
     cost: int = 50_000

@@ -8,15 +8,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from fhir.errors import AccessDenied, Invalid, NotFound
+from fhir.errors import AccessDenied, Invalid, NotFound, ResourceError
 from fhir.guarded import Found, GuardedRepository, Page, Row
 from fhir.images import instances, search_images
 from fhir.search import Has, Search, any_of, criteria, escape
+from fhir.sight import always
 from schema.arguments import fhir_search, relay_search
+from schema.context import Change, Context
 from schema.errors import Refusals
 from schema.limits import Budget
 from schema.paging import connection, fhir_connection, fhir_page, relay_page
-from schema.pictures import INSTANCE, check_slices, illustrated, with_instances
+from schema.pictures import INSTANCE, check_slices, illustrated, sliced, with_instances
 from schema.selection import Place
 
 Json = Any
@@ -31,12 +33,14 @@ class Loader:
         base_url: Of the server, without a slash at the end.
         budget: Records that may still be read.
         refusals: What was refused so far.
+        context: Of the server.
     """
 
     guarded: GuardedRepository
     base_url: str
     budget: Budget
     refusals: Refusals = field(default_factory=Refusals)
+    context: Context = field(default_factory=Context)
 
     async def root(self, place: Place) -> Json:
         """Give the value of a root field; None if it is refused.
@@ -47,8 +51,32 @@ class Loader:
         try:
             return await self._root(place)
         except AccessDenied as denial:
-            self._denied(place, denial.coordinates)
-            return None
+            return self.noted(place, denial)
+
+    async def answer(self, place: Place, done: Json) -> Json:
+        """Give the value of a mutation, as the caller may see it.
+
+        Args:
+            place: The mutation.
+            done: What it gave: the id of the record that it is about.
+
+        Raises:
+            ResourceError: The record is not there, or not for the caller.
+        """
+        match place.fetch:
+            case "one":
+                row = await self.guarded.read(place.resource, done, place.elements)
+                return (await self._shown(place, [row]))[0]
+            case "given":
+                return self._given(place, done)
+        raise KeyError(place.fetch)
+
+    def noted(self, place: Place, error: ResourceError) -> ResourceError | None:
+        """Give the value of a root that failed: None where it is refused, which is noted."""
+        if not isinstance(error, AccessDenied):
+            return error
+        self._denied(place, error.coordinates)
+        return None
 
     async def _root(self, place: Place) -> Json:
         check_slices(place)
@@ -63,7 +91,19 @@ class Loader:
                 return await self._page(place)
             case "list" | "connection":
                 return await self._fhir(place)
+            case "given" if place.policy.perform:
+                change = Change(self.guarded, place.arguments, self.context, place.elements)
+                return self._given(place, await place.policy.perform(change))
         raise KeyError(place.fetch)
+
+    def _given(self, place: Place, value: dict[str, Json]) -> dict[str, Json]:
+        """Give what no row decides about: an element is open always, or it is not there."""
+        access = self.guarded.access
+        self._refused(place, frozenset(one for one in place.elements if not always(access, one)))
+        named = ((slot, slot.coordinate.rpartition(".")[2]) for slot in place.slots)
+        return value | {
+            slot.path: sliced(value[name], slot) for slot, name in named if name in value
+        }
 
     async def _one(self, place: Place) -> Json:
         [identifier] = place.arguments.values()
@@ -187,6 +227,7 @@ class Loader:
             Page(len(wanted)),
             elements=place.elements,
             query=f"_id={','.join(wanted)}",
+            action="read",
         )
         self._refused(place, found.refused)
         by_id = {one["id"]: one for one in await self._shown(place, found.rows)}

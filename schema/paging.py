@@ -5,7 +5,7 @@ twice or missed, whatever is added meanwhile.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import strawberry
 
@@ -29,6 +29,26 @@ class PageInfo:
     hasPreviousPage: bool = plumbing("Whether the page was asked for with `after`.")
     startCursor: str | None = plumbing("Cursor of the first row of the page.")
     endCursor: str | None = plumbing("Cursor of the last row: `after` of the next page.")
+
+
+Node = TypeVar("Node")
+
+
+@strawberry.type(description="A row in a page.")
+class Edge(Generic[Node]):
+    """Relay's edge."""
+
+    cursor: str = plumbing("Where the row stands; `after` begins behind it.")
+    node: Node = plumbing("The row.")
+
+
+@strawberry.type(description="A page.")
+class Connection(Generic[Node]):
+    """Relay's connection."""
+
+    totalCount: int | None = plumbing("Rows on all pages that you may see.")
+    edges: list[Edge[Node]] = plumbing("The rows of this page.")
+    pageInfo: PageInfo = plumbing("Where this page stands.")
 
 
 def order(names: Sequence[str]) -> tuple[Sort, ...]:

@@ -63,7 +63,7 @@ def with_instances(
     for uid, element in series:
         members = by_series.get(uid, [])
         complete.append(
-            element | {slot.path: _sliced(members, slot) for slot in slots(place, INSTANCE)}
+            element | {slot.path: sliced(members, slot) for slot in slots(place, INSTANCE)}
         )
     return complete, count
 
@@ -89,13 +89,14 @@ def illustrated(
         for slot in slots(place, _PIXELS):
             frames = [
                 {"number": number, "url": f"{at}/frames/{number}"}
-                for number in _sliced(numbers, slot)
+                for number in sliced(numbers, slot)
             ]
             shown[slot.path] = frames
             count += len(frames)
     return shown, count
 
 
-def _sliced(members: Sequence[Json], slot: Slot) -> Sequence[Json]:
+def sliced(members: Sequence[Json], slot: Slot) -> Sequence[Json]:
+    """Give the part of a list that an element's own arguments ask for."""
     first, offset = slot.arguments.get("first"), slot.arguments["offset"]
     return members[offset : None if first is None else offset + first]

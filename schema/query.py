@@ -3,21 +3,39 @@
 import strawberry
 from strawberry.types.arguments import StrawberryArgument
 
+from schema.administration import check_policy, policy
 from schema.arguments import argument, fhir_arguments, relay_arguments
 from schema.coordinates import linked
 from schema.endpoint import Endpoint as EndpointType
+from schema.explaining import explain_access
 from schema.image import Image, ImagesConnection
 from schema.imaging_study import ImagingStudy as ImagingStudyType
 from schema.imaging_study import ImagingStudyConnection as ConnectionType
 from schema.imaging_study import ImagingStudySeries, StudiesConnection
+from schema.links import Assignment, BreakGlass, CareTeam, Proxy
+from schema.paging import Connection
 from schema.patient import Patient as PatientType
 from schema.patient import PatientsConnection
+from schema.policy import (
+    Explanation,
+    Policy,
+    PolicyCheck,
+    PolicyFileInput,
+    ScopeVariableInput,
+)
+from schema.release_request import ReleaseRequest
+from schema.session import Session
 
 _ID = [argument("id", strawberry.ID, "Logical id.")]
 
 
 def _uid(of: str) -> list[StrawberryArgument]:
     return [argument("uid", strawberry.ID, f"{of} Instance UID.")]
+
+
+_FILES = argument(
+    "files", list[PolicyFileInput], "Those that are to be others; the rest stays as it is."
+)
 
 
 @strawberry.type(description="What can be read.")
@@ -64,6 +82,48 @@ class Query:
     endpoint = linked(
         "Endpoint.id", EndpointType | None, "One endpoint.", fetch="one", arguments=_ID
     )
+    careTeams = linked(
+        "CareTeam.id",
+        Connection[CareTeam] | None,
+        "Who looks after whom, page by page; what has ended too.",
+        fetch="page",
+        arguments=relay_arguments("CareTeam"),
+    )
+    proxies = linked(
+        "Proxy.id",
+        Connection[Proxy] | None,
+        "Who acts for whom, page by page; what has ended too.",
+        fetch="page",
+        arguments=relay_arguments("Proxy"),
+    )
+    assignments = linked(
+        "Assignment.id",
+        Connection[Assignment] | None,
+        "Who was given which study, page by page; what has ended too.",
+        fetch="page",
+        arguments=relay_arguments("Assignment"),
+    )
+    breakGlasses = linked(
+        "BreakGlass.id",
+        Connection[BreakGlass] | None,
+        "Who opened whose records in an emergency, page by page; what has ended too.",
+        fetch="page",
+        arguments=relay_arguments("BreakGlass"),
+    )
+    releaseRequests = linked(
+        "ReleaseRequest.id",
+        Connection[ReleaseRequest] | None,
+        "Requests to show studies to their patients, page by page; answered ones too.",
+        fetch="page",
+        arguments=relay_arguments("ReleaseRequest"),
+    )
+    sessions = linked(
+        "Session.id",
+        Connection[Session] | None,
+        "Sign-ins, page by page; those that were ended lately too.",
+        fetch="page",
+        arguments=relay_arguments("Session"),
+    )
     Patient = linked(
         "Patient.id", PatientType | None, "`patient`, as FHIR names it.", fetch="one", arguments=_ID
     )
@@ -94,4 +154,42 @@ class Query:
         "Studies page by page, as FHIR names it.",
         fetch="connection",
         arguments=fhir_arguments("ImagingStudy"),
+    )
+    policy = linked(
+        "Policy.id",
+        Policy | None,
+        "The policy: who may see and do what.",
+        fetch="given",
+        perform=policy,
+    )
+    checkPolicy = linked(
+        "Policy.text",
+        PolicyCheck | None,
+        "What these files would do in place of those of the policy; nothing is saved.",
+        fetch="given",
+        perform=check_policy,
+        arguments=[_FILES],
+    )
+    explainAccess = linked(
+        "Policy.text",
+        Explanation | None,
+        "Which lines of the policy decide what some roles, all held at once, may do.",
+        fetch="given",
+        perform=explain_access,
+        arguments=[
+            argument("roles", list[str], "Names of roles."),
+            argument("element", str, "FHIR element path, like Patient.name."),
+            argument("action", str, "read, create, update or delete.", "read"),
+            argument(
+                "study",
+                strawberry.ID | None,
+                "A study that you see, by its UID: says which scopes hold on it, or on the "
+                "patient it is about.",
+            ),
+            argument(
+                "variables",
+                list[ScopeVariableInput] | None,
+                "Whoever has the roles, described by the variables of scopes.toml.",
+            ),
+        ],
     )

@@ -47,12 +47,14 @@ class Place:
         fetch: How the records are found (`schema.loading`).
         asked: Coordinates, each with the response paths that it is asked for at.
         plumbing: Names of the fields asked for that are about the page.
+        policy: What was declared of the field.
     """
 
     path: str
     resource: str
     fetch: str
     arguments: dict[str, Json]
+    policy: Policy
     asked: dict[str, list[str]] = field(default_factory=dict)
     slots: list[Slot] = field(default_factory=list)
     links: list["Place"] = field(default_factory=list)
@@ -74,7 +76,7 @@ def select(
     operation: OperationDefinitionNode,
     variables: VariableValues,
 ) -> list[Place]:
-    """List the roots of a valid query, as they are asked for.
+    """List the roots of a valid operation, as they are asked for.
 
     Raises:
         GraphQLError: An argument lacks a value that it has to have.
@@ -98,20 +100,21 @@ class _Reader:
         }
 
     def roots(self) -> list[Place]:
-        query = self.schema.query_type
-        assert query is not None  # noqa: S101 -- there is no schema without
+        root = self.schema.get_root_type(self.operation.operation)
+        assert root is not None  # noqa: S101 -- the operation is valid
         grouped = collect_fields(
-            self.schema, self.fragments, self.variables, query, self.operation
+            self.schema, self.fragments, self.variables, root, self.operation
         ).grouped_field_set
         return [
-            self._linked(query, key, details)
+            self._linked(root, key, details)
             for key, details in grouped.items()
             if not details[0].node.name.value.startswith("__")
         ]
 
     def _linked(self, parent: GraphQLObjectType, path: str, details: list[FieldDetails]) -> Place:
         policy = _policy(parent, details)
-        place = Place(path, policy.resource, policy.fetch, self._arguments(parent, details))
+        arguments = self._arguments(parent, details)
+        place = Place(path, policy.resource, policy.fetch, arguments, policy)
         place.ask(policy.coordinate or "", path)
         self._read(parent, details, place, path, policy.coordinate)
         return place

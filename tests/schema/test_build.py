@@ -8,11 +8,21 @@ import pytest
 import strawberry
 from graphql import GraphQLNonNull, GraphQLObjectType
 
-from fhir.elements import COORDINATES, REPEATS
+from fhir.elements import COORDINATES, LINKS, REPEATS
 from fhir.parameters import PARAMETERS
-from schema.arguments import PatientSort, StudySort
+from schema.arguments import DateSort, PatientSort, StudySort
 from schema.build import build_schema, sdl
-from schema.coordinates import Kind, Undeclared, element, part, plumbing, policy_of
+from schema.coordinates import (
+    Kind,
+    Undeclared,
+    changes,
+    element,
+    linked,
+    part,
+    plumbing,
+    policy_of,
+)
+from schema.links import CareTeam
 
 SCHEMA = build_schema()
 OBJECTS = [
@@ -46,11 +56,7 @@ def test_every_coordinate_has_one_home_or_is_known_to_have_none() -> None:
         for field in kind.fields.values()
         if (policy := policy_of(field)) and policy.home
     )
-    served = {
-        one
-        for one in COORDINATES
-        if one.startswith(("Patient.", "ImagingStudy.", "Endpoint.", "Image."))
-    }
+    served = {one for one in COORDINATES if not one.startswith("AuditEvent.")}
     # what repeats another element is shown by a datatype
     assert set(homes) == served - NOT_EXPOSED - set(REPEATS)
     assert set(homes.values()) == {1}
@@ -63,7 +69,11 @@ def test_every_field_that_a_policy_can_close_says_its_coordinate_and_may_be_null
             assert policy is not None
             if policy.kind in {Kind.ELEMENT, Kind.LINK}:
                 named = re.findall(r"`([A-Z][A-Za-z]+\.[A-Za-z.]+)`", field.description or "")
-                assert named[-1 - len(policy.needs)] == policy.coordinate
+                if policy.rights:
+                    assert named[0] == policy.rights[0].coordinate
+                    assert {*named} >= {one.coordinate for one in policy.rights} | policy.tells
+                else:
+                    assert named[-1 - len(policy.needs)] == policy.coordinate
                 assert {policy.coordinate, *policy.needs} <= COORDINATES
             if isinstance(field.type, GraphQLNonNull):
                 assert name == "id" or policy.kind is Kind.PLUMBING
@@ -97,6 +107,33 @@ def test_a_coordinate_that_no_policy_can_name_does_not_get_into_a_schema() -> No
         build_schema(Query)
 
 
+async def _nothing(_: object) -> None:
+    """Do nothing."""
+
+
+def test_a_mutation_says_what_it_does_and_nothing_else_does_anything() -> None:
+    @strawberry.type
+    class Mutation:
+        quiet = linked("CareTeam.id", CareTeam | None, "Does what it likes.", fetch="one")
+
+    with pytest.raises(Undeclared, match=r"^Mutation\.quiet: `changes` is for mutations"):
+        build_schema(mutation=Mutation)
+
+    @strawberry.type
+    class Query:
+        loud = changes("CareTeam.id", "delete", CareTeam | None, "Deletes.", perform=_nothing)
+
+    with pytest.raises(Undeclared, match=r"^Query\.loud: `changes` is for mutations"):
+        build_schema(Query)
+
+
+def test_every_argument_of_a_mutation_is_described() -> None:
+    mutations = SCHEMA.mutation_type
+    assert mutations is not None
+    for field in mutations.fields.values():
+        assert all(argument.description for argument in field.args.values())
+
+
 def test_datatypes_cannot_be_reached_past_the_element_that_decides_about_them() -> None:
     @strawberry.type
     class Name:
@@ -111,10 +148,15 @@ def test_datatypes_cannot_be_reached_past_the_element_that_decides_about_them() 
 
 
 @pytest.mark.parametrize(
-    ("sorts", "resource"), [(PatientSort, "Patient"), (StudySort, "ImagingStudy")]
+    ("sorts", "resource"),
+    [
+        (PatientSort, "Patient"),
+        (StudySort, "ImagingStudy"),
+        *((DateSort, one) for one in (*LINKS, "ReleaseRequest", "Session")),
+    ],
 )
 def test_everything_sortable_sorts_both_ways(
-    sorts: type[PatientSort] | type[StudySort], resource: str
+    sorts: type[PatientSort] | type[StudySort] | type[DateSort], resource: str
 ) -> None:
     able = {row.name for row in PARAMETERS[resource].values() if row.sortable}
     assert {one.value for one in sorts} == able | {f"-{name}" for name in able}

@@ -26,15 +26,19 @@ TREE = """query ($first: Int) {patients(first: $first, sort: [ID]) {totalCount e
 
 
 class Questions(monitoring.CommandListener):
-    """Names and collections of the commands that read."""
+    """Names and collections of the commands that read; who is asking is looked up apart."""
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, str]] = []
+        self.sign_ins = 0
 
     def started(self, event: monitoring.CommandStartedEvent) -> None:
         if event.command_name in {"find", "aggregate", "getMore", "count", "distinct"}:
             collection = event.command.get("collection", event.command.get(event.command_name))
-            self.asked.append((event.command_name, str(collection)))
+            if collection == "sessions":
+                self.sign_ins += 1
+            else:
+                self.asked.append((event.command_name, str(collection)))
 
     def succeeded(self, event: monitoring.CommandSucceededEvent) -> None:
         pass
@@ -112,9 +116,25 @@ async def test_what_is_not_asked_for_is_not_read(ask: Ask, questions: Questions)
     assert questions.asked == [("find", "studies")]
 
 
+async def test_who_asks_is_one_look_up(ask: Ask, questions: Questions) -> None:
+    await ask("{studies {totalCount}}")
+    questions.sign_ins = 0
+    await ask("{studies {totalCount}}")
+    assert questions.sign_ins == 1
+
+
+async def test_links_are_read_only_for_roles_that_may_need_them(
+    ask: Ask, questions: Questions
+) -> None:
+    for role, links in (("radiologist", []), ("provider", [("find", "access_grants")])):
+        questions.asked.clear()
+        await ask("{studies {edges {node {id}}}}", role)
+        assert questions.asked == [*links, ("find", "studies")]
+
+
 async def test_a_closed_type_is_not_read_at_all(ask: Ask, questions: Questions) -> None:
     questions.asked.clear()
-    reply = await ask("{patients {totalCount edges {node {name {text}}}}}", "researcher")
+    reply = await ask("{patients {totalCount edges {node {name {text}}}}}", "auditor")
     assert list(reply.forbidden) == ["Patient.id"]
     assert questions.asked == []
 

@@ -193,7 +193,7 @@ SECRET = "Doe-1970"
         ("query ($n: ID!) {patient(id: $n) {id}}", {"n": {"$ne": SECRET}}, "INVALID_REQUEST"),
         ("query A {__typename} query B {__typename}", {}, "INVALID_REQUEST"),
         ("fragment A on Query {__typename}", {}, "INVALID_REQUEST"),
-        ("mutation {deleteStudy}", {}, "NOT_SUPPORTED"),
+        ("mutation {deleteEverything}", {}, "GRAPHQL_VALIDATION_FAILED"),
         ("subscription {changes}", {}, "NOT_SUPPORTED"),
     ],
 )

@@ -137,7 +137,7 @@ async def test_records_that_no_argument_bounds_count_as_they_are_read(archive: A
     schema = build_schema()
 
     async def answer(text: str, cost: int) -> dict[str, Any]:
-        guarded = GuardedRepository(archive.repository, archive.access(caller))
+        guarded = GuardedRepository(archive.repository, await archive.access(caller))
         assert isinstance(guarded.access, Access)
         return (await run(schema, guarded, "", Query(text), Limits(cost=cost))).body
 
