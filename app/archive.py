@@ -4,27 +4,40 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import parse_qsl
 from zoneinfo import ZoneInfo
 
+from app.alerts import Alerts
 from app.audit import Audit
 from app.embedded.mongod import EmbeddedDatabase
+from app.identity.sessions import Sessions
 from app.identity.tokens import Identity
 from app.imaging.ingest import ENDPOINT_ID, Ingest
 from app.imaging.pictures import Pictures
+from app.policy_desk import PolicyDesk
+from app.pseudonym_key import pseudonym_key
 from app.settings import Settings
 from app.store.database import Database, open_database, prepare
 from app.store.ledger import Ledger
+from app.store.links import Links
+from app.store.notices import Notices
 from app.store.objects import open_objects
+from app.store.policy_versions import PolicyVersions
 from app.store.ports import ObjectStore
+from app.store.pseudonyms import PseudonymRegister
 from app.store.records import MongoRepository
+from app.store.sessions import SessionStore
 from fhir.access import Access
+from fhir.deidentified import Deidentified
 from fhir.elements import COORDINATES
-from fhir.errors import Invalid, ResourceError
+from fhir.errors import AccessDenied, Invalid, ResourceError
 from fhir.from_dicom.endpoint import endpoint
 from fhir.from_dicom.site import Site
+from fhir.pseudonyms import Pseudonyms
+from fhir.repository import Repository
 from fhir.search import criteria
 from policies.book import Book
 from policies.caller import Caller
@@ -45,10 +58,37 @@ class Archive:
     identity: Identity
     book: Book
     pictures: Pictures
+    links: Links
+    sessions: Sessions
+    alerts: Alerts
+    register: PseudonymRegister
+    pseudonym_key: bytes = field(repr=False)
+    desk: PolicyDesk
 
-    def access(self, caller: Caller) -> Access:
-        """Begin a request: it keeps the policy that is in force now."""
-        return Access(caller, self.book.current)
+    async def access(self, caller: Caller) -> Access:
+        """Begin a request: it keeps the policy, and the links, that are in force now."""
+        policy = self.book.current
+        scopes = (policy.scopes[name] for name in policy.grant(caller.roles).scopes)
+        needed = frozenset().union(*(scope.variables for scope in scopes))
+        linked = await self.links.of(caller.subject, needed, datetime.now(UTC))
+        return Access(caller, policy, linked)
+
+    def view_of(self, access: Access) -> Repository:
+        """Give the records in the form in which a caller sees them.
+
+        Raises:
+            AccessDenied: They see them without identity, and their token names no project.
+        """
+        if access.view == "identified":
+            return self.repository
+        projects = access.caller.variables.get("project", ())
+        if len(projects) != 1:
+            raise AccessDenied(
+                "Your roles show records without identity, under pseudonyms of one project: the "
+                "token has to name it, and one alone. Ask whoever issues your tokens."
+            )
+        pseudonyms = Pseudonyms(self.pseudonym_key, projects[0], self.settings.date_shift_days)
+        return Deidentified(self.repository, pseudonyms, self.register)
 
 
 @asynccontextmanager
@@ -78,6 +118,11 @@ async def open_archive(settings: Settings) -> AsyncIterator[Archive]:
         book = await asyncio.to_thread(open_book, settings, last_good_policy(settings))
         watching = asyncio.create_task(book.watch())
         stack.push_async_callback(_cancelled, watching)
+        desk = PolicyDesk(book, PolicyVersions(database))
+        following = asyncio.create_task(desk.follow())
+        stack.push_async_callback(_cancelled, following)
+        alerts = Alerts(Notices(database), settings.alert_url)
+        await stack.enter_async_context(alerts.delivering())
         address = f"{settings.base_url}/dicomweb"
         await ledger.save_endpoint(endpoint(ENDPOINT_ID, address))
         yield Archive(
@@ -91,6 +136,12 @@ async def open_archive(settings: Settings) -> AsyncIterator[Archive]:
             identity,
             book,
             Pictures(objects, settings.render_workers),
+            Links(database),
+            _sessions(settings, database),
+            alerts,
+            PseudonymRegister(database),
+            pseudonym_key(settings),
+            desk,
         )
 
 
@@ -149,6 +200,15 @@ async def open_chosen_database(settings: Settings, stack: AsyncExitStack) -> Dat
     return database
 
 
+def _sessions(settings: Settings, database: Database) -> Sessions:
+    return Sessions(
+        SessionStore(database),
+        idle=settings.session_idle,
+        per_user=settings.sessions_per_user,
+        clock_skew=settings.clock_skew,
+    )
+
+
 def _site(settings: Settings) -> Site:
     try:
         time_zone = ZoneInfo(settings.time_zone) if settings.time_zone else None
@@ -159,6 +219,8 @@ def _site(settings: Settings) -> Site:
         patient_id_system=settings.patient_id_system,
         issuer_systems=settings.issuer_systems,
         pad_times=settings.pad_times,
+        institutions=settings.sites,
+        code=settings.site,
     )
 
 

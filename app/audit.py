@@ -8,6 +8,7 @@ from typing import Any
 
 from app.store.ledger import Ledger
 from fhir.access import Entry
+from fhir.parameters import spelled
 from policies.caller import Caller
 
 
@@ -67,7 +68,7 @@ def _index(identifier: str, entry: Entry, caller: Caller | None) -> dict[str, An
         "date": [{"low": entry.recorded, "high": entry.recorded + timedelta(milliseconds=1)}],
         "action": [entry.action],
         "outcome": [entry.outcome],
-        "agent": [caller.subject] if caller else [],
+        "agent": [spelled(caller.subject)] if caller else [],
         "patient": [f"Patient/{one}" for one in entry.patients],
     }
 

@@ -14,16 +14,26 @@ import structlog
 import uvicorn
 from pydantic import ValidationError
 
-from app.archive import Archive, open_archive, open_book
-from app.demo import SAMPLES, a_patient, sample_sources, tokens
+from app.archive import Archive, open_archive
+from app.demo import (
+    CARE_TEAMS,
+    SAMPLES,
+    TOKEN_MINUTES,
+    a_patient,
+    care_teams,
+    project_of,
+    sample_sources,
+    tokens,
+)
 from app.doctor import diagnose
 from app.identity.development import DevelopmentIssuer
-from app.identity.roles import ROLES
+from app.identity.roles import CONFIDENTIALITY, ROLES
 from app.imaging.sources import sources
 from app.imaging.sweep import sweep
 from app.loading import load, say, summary
 from app.logs import configure_logging, place
 from app.main import create_app
+from app.policing import add_policy_commands
 from app.settings import Settings
 from app.store.database import is_outage
 from fhir.errors import Invalid, ResourceError
@@ -88,18 +98,20 @@ def _parser() -> argparse.ArgumentParser:
     token.add_argument("--patient", metavar="ID", help="id of the Patient resource the holder is")
     token.add_argument("--specialty", metavar="S")
     token.add_argument("--subject", metavar="U", help="who; default: the role's name")
+    token.add_argument(
+        "--project", metavar="P", help="research project, whose pseudonyms a researcher sees"
+    )
+    token.add_argument("--site", metavar="S", help="where the holder works")
+    token.add_argument("--clearance", metavar="C", help=", ".join(CONFIDENTIALITY))
+    token.add_argument("--scope", metavar="SCOPES", help='SMART, like "patient/*.rs user/*.r"')
+    token.add_argument("--context", metavar="ID", help="Patient that a SMART app is launched for")
     token.add_argument("--minutes", type=int, default=60, metavar="N")
     command("sweep", _sweep, "remove what interrupted uploads and deletions left over")
     command("reindex", _reindex, "derive every study and patient again from the stored headers")
     command("doctor", _doctor, "say what is reachable and what is wrong")
     command("sdl", _sdl, "print the GraphQL schema")
     policy = command("policy", lambda _: 2, "look after the policy files")
-    policies = policy.add_subparsers(required=True, metavar="COMMAND")
-    for name, about in (
-        ("check", "say whether the policy files can be used, and what is wrong with them"),
-        ("test", "run tests.toml against the policy files"),
-    ):
-        policies.add_parser(name, help=about, description=about).set_defaults(run=_policy_check)
+    add_policy_commands(policy)
     return parser
 
 
@@ -123,6 +135,9 @@ async def _run_demo(settings: Settings) -> int:
             counts = await load(archive, lambda: found, quiet=True)
             await archive.ledger.mark(SAMPLES)
             say(summary(counts))
+        if not await archive.ledger.marked(CARE_TEAMS):
+            await care_teams(archive)
+            await archive.ledger.mark(CARE_TEAMS)
         patient = await a_patient(archive)
         _print_doors(settings, tokens(archive, patient), patient)
         return await _run(settings, archive)
@@ -140,7 +155,11 @@ def _print_doors(settings: Settings, signed: dict[str, str], patient: str | None
         ("health", "/ready"),
     ):
         say(f"  {about:<17} {url}{path}")
-    say("\nTokens for development, good for 12 hours (Authorization: Bearer …)")
+    hours, idle = TOKEN_MINUTES // 60, settings.session_idle.total_seconds() / 60
+    say(
+        f"\nTokens for development, good for {hours} hours, or until not used for {idle:g} minutes"
+        "\n(Authorization: Bearer …)"
+    )
     for role, token in signed.items():
         of = f"  (Patient/{patient})" if role in {"patient", "proxy"} and patient else ""
         say(f"{role}{of}:\n{token}")
@@ -219,6 +238,11 @@ def _token(arguments: argparse.Namespace) -> int:
         patient=arguments.patient,
         specialty=arguments.specialty,
         subject=arguments.subject,
+        project=arguments.project or project_of(arguments.role),
+        site=arguments.site,
+        clearance=arguments.clearance,
+        scope=arguments.scope,
+        context=arguments.context,
         minutes=arguments.minutes,
     )
     if not settings.development_issuer:
@@ -276,12 +300,4 @@ def _doctor(_arguments: argparse.Namespace) -> int:
 
 def _sdl(_arguments: argparse.Namespace) -> int:
     sys.stdout.write(sdl())
-    return 0
-
-
-def _policy_check(_arguments: argparse.Namespace) -> int:
-    configure_logging(readable=True)
-    settings = _settings()
-    book = open_book(settings, last_good=None)
-    say(f"the policy in {settings.policy_dir} is good, version {book.current.version}")
     return 0

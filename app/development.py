@@ -6,7 +6,7 @@ from fastapi import APIRouter, Body, Request
 from pydantic import BaseModel, ConfigDict
 
 from app.archive import Archive
-from app.demo import a_patient
+from app.demo import a_patient, project_of
 from app.identity.development import DevelopmentIssuer
 from app.settings import Settings, loopback
 from fhir.errors import AccessDenied
@@ -45,7 +45,8 @@ def development_routes(settings: Settings) -> APIRouter:
         archive: Archive = request.app.state.archive
         patient = await a_patient(archive) if wanted.role in {"patient", "proxy"} else None
         issuer = DevelopmentIssuer(settings.data_dir)
-        signed = issuer.token(wanted.role, patient=patient, minutes=TOKEN_MINUTES)
+        project = project_of(wanted.role)
+        signed = issuer.token(wanted.role, patient=patient, project=project, minutes=TOKEN_MINUTES)
         return Signed(token=signed, patient=patient)
 
     return router

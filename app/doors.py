@@ -42,6 +42,8 @@ class Door:
         public: Paths that need no token and show no record.
         browsable: Whether a browser that goes to the prefix gets a page, without a token, as
             browsers have none; it shows no record either.
+        personal: Public paths that tell the bearer of a token what is theirs; a token that is
+            sent there has to hold.
     """
 
     name: str
@@ -49,20 +51,25 @@ class Door:
     respond: Respond
     public: frozenset[str] = frozenset()
     browsable: bool = False
+    personal: frozenset[str] = frozenset()
 
     def is_open(self, scope: Scope) -> bool:
         """Say whether a request needs no token."""
+        headers = Headers(scope=scope)
+        if scope["path"] in self.personal and "authorization" in headers:
+            return False
         return scope["path"] in self.public or (
             self.browsable
             and scope["path"] == self.prefix
             and scope["method"] in {"GET", "HEAD"}
-            and "text/html" in Headers(scope=scope).get("accept", "")
+            and "text/html" in headers.get("accept", "")
         )
 
 
+_FHIR_PUBLIC = frozenset({"/fhir/metadata", "/fhir/.well-known/smart-configuration"})
 DOORS = (
     Door("graphql", "/graphql", respond_graphql, browsable=True),
-    Door("fhir", "/fhir", respond_fhir, frozenset({"/fhir/metadata"})),
+    Door("fhir", "/fhir", respond_fhir, _FHIR_PUBLIC, personal=frozenset({"/fhir/metadata"})),
     Door("dicomweb", "/dicomweb", respond_dicomweb),
     Door("rest", "/postdicom", respond_rest, frozenset({"/postdicom/health"})),
 )
@@ -119,6 +126,8 @@ class _Visit:
         self._entries: list[Entry] = []
         self._failed = False
         self._started = False
+        client = scope.get("client")
+        self._address: str | None = client[0] if client else None
         headers = Headers(scope=scope)
         self._request_id = _request_id(headers.get("x-request-id"))
         scope.setdefault("state", {})["request_id"] = self._request_id
@@ -129,15 +138,17 @@ class _Visit:
         """Find out who is calling and give the request what it may use."""
         authorization = Headers(scope=self._scope).get("authorization")
         try:
-            self._caller = await self._archive.identity.caller(authorization)
+            self._caller, sign_in = await self._archive.identity.signed_in(authorization)
+            await self._archive.sessions.enter(sign_in, self._address)
+            access = await self._archive.access(self._caller)
+            guarded = GuardedRepository(self._archive.view_of(access), access)
         except ResourceError as error:
             outcome: Outcome = "failed" if isinstance(error, Unavailable) else "refused"
             self._entries.append(Entry("login", "", outcome, query=error.code))
             raise
-        self._access = self._archive.access(self._caller)
-        self._entries = self._access.entries
-        guarded = GuardedRepository(self._archive.repository, self._access)
-        self._scope["state"]["guarded"] = guarded
+        self._access = access
+        self._entries = access.entries
+        self._scope["state"] |= {"guarded": guarded, "session": sign_in.id}
 
     async def send(self, message: Message) -> None:
         """Pass an answer on, once what it tells is in the audit."""
@@ -171,10 +182,7 @@ class _Visit:
     async def _write_down(self) -> None:
         entries = list(self._entries)
         if entries and self.door:
-            client = self._scope.get("client")
-            circumstances = Circumstances(
-                self.door.name, self._request_id, client[0] if client else None
-            )
+            circumstances = Circumstances(self.door.name, self._request_id, self._address)
             await self._archive.audit.write(entries, self._caller, circumstances)
             del self._entries[: len(entries)]
 
@@ -194,6 +202,12 @@ def _request_id(given: str | None) -> str:
     if given and re.fullmatch(r"[A-Za-z0-9._:-]{1,128}", given):
         return given
     return str(uuid.uuid4())
+
+
+def session(request: Request) -> str:
+    """Give the id of a request's session; there is one wherever the door asked for a token."""
+    identifier: str = request.state.session
+    return identifier
 
 
 def guarded(request: Request) -> GuardedRepository:

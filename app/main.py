@@ -31,7 +31,8 @@ from fhir.errors import (
     TooLarge,
     UnsupportedMedia,
 )
-from fhir.routes import fhir_routes
+from fhir.routes import AuthorizationServer, fhir_routes
+from fhir.smart_configuration import Discovery
 
 
 def create_app(settings: Settings, archive: Archive | None = None) -> FastAPI:
@@ -77,10 +78,22 @@ def _add_routes(app: FastAPI, settings: Settings) -> None:
     app.router.routes.extend(start_routes(settings.development_issuer))
     if settings.development_issuer:
         app.include_router(development_routes(settings))
-    app.include_router(fhir_routes(settings.base_url, __version__))
+    app.include_router(fhir_routes(settings.base_url, __version__, _authorization_server(settings)))
     app.include_router(dicomweb_routes())
     app.include_router(rest_routes())
     app.router.routes.extend(graphql_routes(settings))
+
+
+def _authorization_server(settings: Settings) -> AuthorizationServer:
+    async def discovered(request: Request) -> Discovery | None:
+        archive: Archive = request.app.state.archive
+        found = await archive.identity.discovery()
+        if found is None and settings.development_issuer:
+            # no OAuth: it takes a role, and signs
+            return {"token_endpoint": f"{settings.base_url}/development/token"}
+        return found
+
+    return discovered
 
 
 def _refuse(request: Request, error: ResourceError) -> Response:

@@ -22,6 +22,7 @@ from policies.rules import Role
 
 DEVELOPMENT_ISSUER = "urn:radiograph:development"
 HS256_SECRET_BYTES = 32
+PSEUDONYM_KEY_BYTES = 32
 
 
 def trusted_transport(url: str) -> bool:
@@ -48,6 +49,10 @@ def _seconds(value: object) -> object:
 
 Duration = Annotated[timedelta, BeforeValidator(_seconds)]
 """Seconds (`30`), or an ISO 8601 duration (`PT30S`)."""
+
+
+SiteCode = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
+"""A site as tokens name it and `meta.tag` carries it."""
 
 
 class Issuer(BaseModel):
@@ -86,7 +91,19 @@ class Issuer(BaseModel):
     patient_claims: tuple[str, ...] = Field(
         ("patient_id", "patient", "fhirUser"), description="claims that hold the Patient's id"
     )
+    context_claims: tuple[str, ...] = Field(
+        ("patient",), description="claims that hold the Patient of a SMART launch"
+    )
     specialty_claims: tuple[str, ...] = ("specialty", "specialties")
+    clearance_claims: tuple[str, ...] = Field(
+        ("clearance",),
+        description="claims that hold U, N, R or V, or public … top-secret; the highest counts",
+    )
+    site_claims: tuple[str, ...] = ("site", "sites")
+    project_claims: tuple[str, ...] = Field(
+        ("project", "projects"),
+        description="claims that hold the one project a de-identified view is for",
+    )
     secret: SecretStr | None = Field(
         None, description="HS256 key of 32 bytes or more; with it HS256 is the only algorithm"
     )
@@ -162,6 +179,23 @@ class Settings(BaseSettings):
         description="an unknown key or a failure makes us ask an issuer at most once in this time",
     )
 
+    session_idle: Duration = Field(
+        timedelta(minutes=30),
+        ge=timedelta(minutes=5),
+        le=timedelta(minutes=480),
+        description="a session that is not used for so long is ended, in seconds",
+    )
+    break_glass_minutes: int = Field(
+        60, ge=5, le=240, description="how long emergency access can be opened for at once"
+    )
+    alert_url: str | None = Field(
+        None,
+        description="told of every emergency access by POST, {kind, id, at}; https, or loopback",
+    )
+    sessions_per_user: int = Field(
+        5, ge=1, le=50, description="another sign-in ends the session not used for longest"
+    )
+
     time_zone: str | None = Field(
         None, description="IANA zone of times without offset; absent: only their date is used"
     )
@@ -174,8 +208,27 @@ class Settings(BaseSettings):
     issuer_systems: dict[str, str] = Field(
         {}, description="JSON: IssuerOfPatientID or accession issuer to its URI"
     )
+    sites: dict[str, SiteCode] = Field(
+        {}, description="JSON: InstitutionName to the code of the site that policies know"
+    )
+    site: SiteCode | None = Field(
+        None, description="code of the site where no known InstitutionName is given"
+    )
     release_on_ingest: bool = Field(
         True, description="patients see their studies at once; false: once someone releases them"
+    )
+
+    pseudonym_key: SecretStr | None = Field(
+        None,
+        description="secret of 32 bytes or more behind all pseudonyms; absent: made once, and kept "
+        "in DATA_DIR, so several machines need it here",
+    )
+    date_shift_days: int | None = Field(
+        None,
+        ge=1,
+        le=3650,
+        description="the de-identified view shows dates, each patient's moved by up to so many "
+        "days; absent: it shows none",
     )
 
     max_upload_bytes: int = Field(4 * 2**30, gt=0, description="one DICOM object")
@@ -205,6 +258,20 @@ class Settings(BaseSettings):
             if issuer.secret is None and not trusted_transport(issuer.issuer):
                 raise ValueError(f"neither https nor http on loopback: {issuer.issuer}")
         return issuers
+
+    @field_validator("pseudonym_key")
+    @classmethod
+    def _key_is_long_enough(cls, key: SecretStr | None) -> SecretStr | None:
+        if key is not None and len(key.get_secret_value().encode()) < PSEUDONYM_KEY_BYTES:
+            raise ValueError(f"a key of pseudonyms has {PSEUDONYM_KEY_BYTES} bytes or more")
+        return key
+
+    @field_validator("alert_url")
+    @classmethod
+    def _nobody_reads_alerts_on_the_way(cls, url: str | None) -> str | None:
+        if url is not None and not trusted_transport(url):
+            raise ValueError("neither https nor http on loopback")
+        return url
 
     @model_validator(mode="after")
     def _production_believes_no_development_token(self) -> Self:

@@ -2,13 +2,15 @@
 
 `Patient`, `ImagingStudy` and `Endpoint` are FHIR R4. `Image` is ours: one SOP instance with what
 its header says about the picture, its `pixels` (frames, rendered or not) and its `file` (the
-DICOM object as stored).
+DICOM object as stored). Ours too: the links that open records to people (`CareTeam`, `Proxy`,
+`Assignment`, `BreakGlass`), `ReleaseRequest`, `Session`, and the `Policy` itself.
 """
 
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
 _DOMAIN_RESOURCE = ("id", "meta", "text", "contained", "extension")
+_LINK = ("id", "agent", "patient", "study", "reason", "period", "recorder", "revoked")
 
 ELEMENTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
@@ -112,12 +114,42 @@ ELEMENTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "file",
         ),
         "AuditEvent": ("id", "recorded", "action", "outcome", "agent", "source", "entity"),
+        "CareTeam": _LINK,
+        "Proxy": _LINK,
+        "Assignment": _LINK,
+        "BreakGlass": _LINK,
+        "ReleaseRequest": (
+            "id",
+            "patient",
+            "study",
+            "reason",
+            "urgency",
+            "requester",
+            "recorded",
+            "status",
+            "decision",
+        ),
+        "Session": (
+            "id",
+            "agent",
+            "name",
+            "roles",
+            "started",
+            "seen",
+            "expires",
+            "address",
+            "ended",
+        ),
+        "Policy": ("id", "text", "history"),
     }
 )
 
 COORDINATES = frozenset(
     f"{resource}.{path}" for resource, paths in ELEMENTS.items() for path in paths
 )
+
+# Records that let somebody (`agent`) see a patient's records, or one study, for a `period`.
+LINKS = ("CareTeam", "Proxy", "Assignment", "BreakGlass")
 
 # R4 cardinality 1..1: refused, they are marked as masked instead of left out.
 MANDATORY = frozenset(

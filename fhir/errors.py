@@ -63,6 +63,16 @@ class AccessDenied(ResourceError):
         self.coordinates = coordinates
 
 
+class Withheld(AccessDenied):
+    """An instance does not leave the archive without identity, whatever the policy says."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            f"This instance cannot be given out de-identified: {reason}.",
+            frozenset({"Image.file", "Image.pixels"}),
+        )
+
+
 class NotFound(ResourceError):
     """Nothing is there, or nothing the caller may know of."""
 

@@ -1,12 +1,13 @@
 """The one guard: every door reads records through this repository, as its caller."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from fhir.access import MAX_IDS, Access, Action, Entry
 from fhir.elements import COORDINATES, REPEATS
-from fhir.errors import NotFound
+from fhir.errors import AccessDenied, NotFound
+from fhir.parameters import index
 from fhir.redaction import outermost, projection, without
 from fhir.repository import Position, Record, Repository, Sort, Wanted
 from fhir.search import (
@@ -114,6 +115,11 @@ class Plan:
         return _JOIN - self.readable if self.has_series else frozenset()
 
     @property
+    def denying(self) -> frozenset[str]:
+        """Scopes that close something on a row where they hold."""
+        return frozenset().union(*(one.deny for some in self.conditional for one in some))
+
+    @property
     def scopes(self) -> frozenset[str]:
         """Scopes that have to be decided for each row."""
         return frozenset(
@@ -168,6 +174,7 @@ class GuardedRepository:
         *,
         elements: frozenset[str] | None = None,
         query: str | None = None,
+        action: Literal["search", "read"] = "search",
     ) -> Found:
         """List a page of the rows that the caller may see.
 
@@ -176,12 +183,13 @@ class GuardedRepository:
             page: Which part.
             elements: Coordinates wanted; None is all of them.
             query: What the client wrote, for the audit.
+            action: `read` where rows are fetched because others refer to them.
 
         Raises:
             AccessDenied: The type, or an element that is searched or sorted by, is closed.
         """
         plan = self.plan(search.resource, elements)
-        tree = self._narrowed("search", search, plan, page.sort)
+        tree = self._narrowed(action, search, plan, page.sort)
         records = await self.repository.find(
             search.resource,
             tree,
@@ -236,7 +244,79 @@ class GuardedRepository:
         self._note("search", plan, rows, total, f"{by}={','.join(values)}")
         return found
 
-    async def permitted(self, resource: str, identifier: str, action: Action) -> Record:
+    async def create(self, resource: Mapping[str, Json]) -> None:
+        """Store a new record, if the caller may create one like it.
+
+        Args:
+            resource: The record, with `resourceType` and `id`.
+
+        Raises:
+            AccessDenied: The policy does not let the caller create this one.
+            Conflict: There is one of this id.
+        """
+        kind = resource["resourceType"]
+        coordinate = f"{kind}.id"
+        self.access.require(coordinate, "create")
+        within = self.access.within_scopes(kind, "create", coordinate)
+        opened = self.access.rows(self.access.grant.decision(coordinate, "create"), kind)
+        if not matches(all_of((opened, within)), index(resource)):
+            self.access.refuse("create", kind, {coordinate})
+        self._changed("create", await self.repository.create(resource))
+
+    async def change(
+        self,
+        resource: str,
+        identifier: str,
+        edit: Callable[[dict[str, Json]], dict[str, Json]],
+        *,
+        action: Action,
+        element: str = "id",
+    ) -> None:
+        """Replace a record by an edited copy, whatever happens to it meanwhile.
+
+        Args:
+            resource: Type.
+            identifier: Its id.
+            edit: Takes the stored record and gives the new one; may be called again.
+            action: What this is to the policy.
+            element: On which element the policy is asked for the action.
+
+        Raises:
+            AccessDenied: The action is closed to the caller, here or on every row.
+            NotFound: Nothing has this id, or nothing the caller may know of.
+        """
+        while True:
+            found = await self.permitted(resource, identifier, action, element=element, whole=True)
+            edited = edit(found.resource)
+            if edited == found.resource:
+                record: Record | None = found
+            else:
+                record = await self.repository.replace(edited, found.version)
+            if record is not None:
+                self._changed(action, record)
+                return
+
+    def _changed(self, action: Action, record: Record) -> None:
+        self.access.note(
+            Entry(
+                action,
+                record.resource["resourceType"],
+                "allowed",
+                ids=(record.id,),
+                patients=patients_of([record]),
+                total=1,
+            )
+        )
+
+    async def permitted(
+        self,
+        resource: str,
+        identifier: str,
+        action: Action,
+        *,
+        element: str = "id",
+        whole: bool = False,
+    ) -> Record:
         """Give the row that something is to be done to, if the caller may do it to this one.
 
         Who does it notes it in `access` once it is done.
@@ -244,20 +324,25 @@ class GuardedRepository:
         Args:
             resource: Type.
             identifier: Its id.
-            action: What is to be done to the whole of it: the policy asks for it on the id.
+            action: What is to be done.
+            element: On which element the policy is asked for it; the id stands for the whole.
+            whole: Whether all of the record is read, for the one who changes it; else its id.
 
         Raises:
             AccessDenied: The action is closed to the caller, here or on every row.
             NotFound: Nothing has this id, or nothing the caller may know of.
         """
-        coordinate = f"{resource}.id"
+        coordinate = f"{resource}.{element}"
         self.access.require(coordinate, action)
         opened = self.access.rows(self.access.grant.decision(coordinate, action), resource)
-        plan = self.plan(resource, frozenset({coordinate}))
+        plan = self.plan(resource, frozenset({f"{resource}.id"}))
         tree = self._narrowed(action, Search(resource, Has("_id", identifier)), plan)
-        needed = self.wanted(plan).index | parameters_of(opened)
+        needed = self.wanted(plan).index | parameters_of(opened) | {"patient"}
         records = await self.repository.find(
-            resource, tree, wanted=Wanted(frozenset({"id"}), needed), limit=1
+            resource,
+            tree,
+            wanted=Wanted(None if whole else frozenset({"id"}), needed),
+            limit=1,
         )
         if not records:
             self.access.note(Entry(action, resource, "failed", ids=(identifier,), total=0))
@@ -304,9 +389,22 @@ class GuardedRepository:
             paths |= {"series.uid"}  # says to which series an instance goes
         return Wanted(paths, needed)
 
-    def narrowed(self, search: Search, decision: Decision) -> Filter:
-        """Narrow a search to the rows on which a decision lets the caller through."""
-        return all_of((search.tree, self.access.rows(decision, search.resource)))
+    def narrowed(self, search: Search, decision: Decision, action: str) -> Filter:
+        """Narrow a search to the rows that a decision and the token's scopes leave.
+
+        Raises:
+            AccessDenied: The token's scopes leave none, or are of another patient than is asked
+                for.
+        """
+        resource = search.resource
+        within = self.access.within_scopes(resource, action, f"{resource}.id")
+        if self.access.smart.mismatch(resource, search.tree):
+            self.access.note(Entry(action, resource, "refused", refused=(f"{resource}.id",)))
+            raise AccessDenied(
+                "The token is for another patient than the one asked for.",
+                frozenset({f"{resource}.id"}),
+            )
+        return all_of((search.tree, self.access.rows(decision, resource), within))
 
     def _narrowed(
         self, action: str, search: Search, plan: Plan, sort: Iterable[Sort] = ()
@@ -314,7 +412,7 @@ class GuardedRepository:
         """Narrow to the caller's rows; refuse to look at what the caller may not read."""
         if plan.anchor.never:
             self.access.refuse(action, plan.resource, {f"{plan.resource}.id"})
-        parts = [self.narrowed(search, plan.anchor)]
+        parts = [self.narrowed(search, plan.anchor, action)]
         closed = set()
         for coordinate in search.coordinates:
             for decision in self.access.decisions(coordinate, on=plan.resource):
@@ -355,12 +453,14 @@ class GuardedRepository:
 
     def closed_on(self, record: Record, plan: Plan) -> frozenset[str]:
         """List the conditional elements that are closed on one record."""
-        trees = self.access.held(plan.scopes, plan.scoped_by)
-        held = frozenset(scope for scope, tree in trees.items() if matches(tree, record.index))
+        opening = self.access.held(plan.scopes, plan.scoped_by)
+        closing = self.access.denied(plan.denying, plan.scoped_by)
+        held = frozenset(scope for scope, tree in opening.items() if matches(tree, record.index))
+        shut = frozenset(scope for scope, tree in closing.items() if matches(tree, record.index))
         return frozenset(
             coordinate
             for decisions, coordinates in plan.conditional.items()
-            if not all(decision.holds(held) for decision in decisions)
+            if not all(one.deny.isdisjoint(shut) and one.holds(held) for one in decisions)
             for coordinate in coordinates
         )
 
@@ -373,7 +473,7 @@ class GuardedRepository:
                 action,
                 plan.resource,
                 "allowed",
-                ids=tuple(row.id for row in rows[:MAX_IDS]),
+                ids=tuple(row.record.real_id for row in rows[:MAX_IDS]),
                 patients=patients_of([row.record for row in rows[:MAX_IDS]]),
                 total=len(rows) if total is None else total,
                 query=query,
@@ -392,7 +492,7 @@ def patients_of(records: Iterable[Record]) -> tuple[str, ...]:
     found: dict[str, None] = {}
     for record in records:
         if record.resource["resourceType"] == "Patient":
-            found[record.id] = None
+            found[record.real_id] = None
         for reference in record.index.get("patient", ()):
             found[reference.removeprefix("Patient/")] = None
     return tuple(found)

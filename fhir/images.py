@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from fhir.access import Entry
-from fhir.elements import COORDINATES
-from fhir.errors import Invalid, NotFound
+from fhir.elements import COORDINATES, REPEATS
+from fhir.errors import Invalid, NotFound, Withheld
 from fhir.guarded import Found, GuardedRepository, Page, Plan, Row, patients_of
 from fhir.redaction import outermost, projection, without
 from fhir.repository import Record, StoredImage, Wanted
@@ -16,11 +16,12 @@ Json = Any
 MAX_STUDIES = 10_000
 _INSTANCE = "ImagingStudy.series.instance"
 
-# A DICOM object leaves only as a whole: everything that a header says has to be open.
+# A DICOM object leaves only as a whole: everything that a header says has to be open. Without
+# identity it says nothing that the policy could close.
 FILE_ELEMENTS = frozenset(
     {"Image.file", "Image.pixels"}
     | {one for one in COORDINATES if one.startswith(("Patient.", "ImagingStudy.", "Image."))}
-)
+).difference(REPEATS)  # what repeats another element is decided with that one
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +115,7 @@ async def search_images(
             "search",
             "Image",
             "allowed",
-            ids=tuple(row.id for row in rows),
+            ids=tuple(row.record.real_id for row in rows),
             patients=patients_of(studies.values()),
             total=len(rows) if total is None else total,
             query=query,
@@ -140,31 +141,40 @@ async def stored_image(
         NotFound: There is no such instance, or none the caller may know of.
     """
     guarded.access.require(coordinate, "read")
-    needed = FILE_ELEMENTS if coordinate == "Image.file" else frozenset({"Image.id", coordinate})
+    needed = (
+        file_elements(guarded)
+        if coordinate == "Image.file"
+        else frozenset({"Image.id", coordinate})
+    )
     plan = guarded.plan("ImagingStudy", needed)
     stored = await guarded.repository.stored_image(identifier)
     record = None
     if stored is not None and study in {None, stored.study}:
-        tree = guarded.narrowed(Search("ImagingStudy", Has("_id", stored.study)), plan.anchor)
+        tree = guarded.narrowed(
+            Search("ImagingStudy", Has("_id", stored.study)), plan.anchor, "read"
+        )
         wanted = Wanted(frozenset({"id"}), guarded.wanted(plan).index)
         record = next(
             iter(await guarded.repository.find("ImagingStudy", tree, wanted=wanted, limit=1)), None
         )
-    if stored is None or record is None:
+    closed = needed if record is None else needed - _open(guarded, record, plan)
+    # a study may be there for the caller of which no image is
+    hidden = "Image.id" in closed and guarded.access.allows("Image.id")
+    if stored is None or record is None or hidden:
         guarded.access.note(
             Entry("read", "Image", "failed", ids=(identifier,), total=0, query=coordinate)
         )
         raise NotFound("no instance of this UID is open to you")
-    closed = needed - _open(guarded, record, plan)
     if closed:
         guarded.refused |= closed
         guarded.access.refuse("read", "Image", outermost(closed))
+    let_leave(guarded, stored)
     guarded.access.note(
         Entry(
             "read",
             "Image",
             "allowed",
-            ids=(identifier,),
+            ids=(stored.real_id,),
             patients=patients_of([record]),
             total=1,
             query=coordinate,
@@ -173,17 +183,43 @@ async def stored_image(
     return stored
 
 
+def file_elements(guarded: GuardedRepository) -> frozenset[str]:
+    """Give the coordinates that have to be open for a DICOM object to leave."""
+    if guarded.access.view == "deidentified":
+        return frozenset({"Image.id", "Image.file", "Image.pixels"})
+    return FILE_ELEMENTS
+
+
+def let_leave(guarded: GuardedRepository, stored: StoredImage) -> None:
+    """Refuse, and record, the bytes and the pixels of an instance that may show who somebody is.
+
+    Raises:
+        Withheld: They may; the text says why.
+    """
+    if stored.withheld is not None:
+        refused = ("Image.file", "Image.pixels")
+        guarded.access.note(
+            Entry("read", "Image", "refused", ids=(stored.real_id,), refused=refused)
+        )
+        raise Withheld(stored.withheld)
+
+
 async def _within_studies(guarded: GuardedRepository, search: Search, plan: Plan) -> Filter:
     """Narrow images to the studies that are open: all of them, or those by name."""
     looked_at = {
         one for name in search.coordinates for one in guarded.access.decisions(name, on="Image")
     }
     narrow = all_of(
-        guarded.access.rows(decision, "ImagingStudy")
-        for decision in (
-            plan.anchor,
-            guarded.access.grant.decision("ImagingStudy.id", "read"),
-            *looked_at,
+        (
+            guarded.access.within_scopes("ImagingStudy", "search", "Image.id"),
+            *(
+                guarded.access.rows(decision, "ImagingStudy")
+                for decision in (
+                    plan.anchor,
+                    guarded.access.grant.decision("ImagingStudy.id", "read"),
+                    *looked_at,
+                )
+            ),
         )
     )
     if narrow == EVERYTHING:

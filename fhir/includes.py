@@ -50,7 +50,9 @@ async def include(
         tree = any_of(Has("_id", one) for one in identifiers)
         try:
             page = Page(first=len(identifiers))
-            included += (await guarded.search(Search(kind, tree), page, query="_include")).rows
+            included += (
+                await guarded.search(Search(kind, tree), page, query="_include", action="read")
+            ).rows
         except AccessDenied:
             continue
     return included

@@ -50,11 +50,10 @@ def is_strict(headers: Headers) -> bool:
 
 def validators(record: Record) -> dict[str, str]:
     """Give the headers by which a client asks again for a resource."""
-    return {
-        "ETag": f'W/"{record.version}"',
-        "Last-Modified": format_datetime(record.last_updated, usegmt=True),
-        "Vary": "Accept, Authorization",
-    }
+    headers = {"ETag": f'W/"{record.version}"', "Vary": "Accept, Authorization"}
+    if record.last_updated is not None:
+        headers["Last-Modified"] = format_datetime(record.last_updated, usegmt=True)
+    return headers
 
 
 def is_current(headers: Headers, record: Record) -> bool:
@@ -63,6 +62,8 @@ def is_current(headers: Headers, record: Record) -> bool:
     if tags:
         named = {tag.strip().removeprefix("W/") for tag in ",".join(tags).split(",")}
         return not named.isdisjoint({f'"{record.version}"', "*"})
+    if record.last_updated is None:
+        return False
     try:
         since = parsedate_to_datetime(headers.get("if-modified-since", ""))
         return record.last_updated.replace(microsecond=0) <= since

@@ -64,6 +64,19 @@ def _table(*rows: Parameter) -> Mapping[str, Parameter]:
     return MappingProxyType({row.name: row for row in (*_COMMON, *rows)})
 
 
+# Of links: whom they open records to, whose records, since when and until when.
+_LINK = MappingProxyType(
+    {
+        "_id": Parameter("_id", "token", ("id",), sortable=True),
+        "agent": Parameter("agent", "token", ("agent",)),
+        "patient": Parameter("patient", "reference", ("patient",), ("Patient",)),
+        "study": Parameter("study", "token", ("study",)),
+        "date": Parameter("date", "date", ("period.start",), sortable=True),
+        "end": Parameter("end", "date", ("period.end",)),
+        "revoked": Parameter("revoked", "date", ("revoked.at",)),
+    }
+)
+
 PARAMETERS: Mapping[str, Mapping[str, Parameter]] = MappingProxyType(
     {
         "Patient": _table(
@@ -169,6 +182,29 @@ PARAMETERS: Mapping[str, Mapping[str, Parameter]] = MappingProxyType(
                 "outcome": Parameter("outcome", "token", ("outcome",)),
                 "agent": Parameter("agent", "token", ("agent",)),
                 "patient": Parameter("patient", "reference", ("entity",), ("Patient",)),
+            }
+        ),
+        "CareTeam": _LINK,
+        "Proxy": _LINK,
+        "Assignment": _LINK,
+        "BreakGlass": _LINK,
+        "ReleaseRequest": MappingProxyType(
+            {
+                "_id": Parameter("_id", "token", ("id",), sortable=True),
+                "patient": Parameter("patient", "reference", ("patient",), ("Patient",)),
+                "study": Parameter("study", "token", ("study",)),
+                "requester": Parameter("requester", "token", ("requester",)),
+                "status": Parameter("status", "token", ("status",)),
+                "urgency": Parameter("urgency", "token", ("urgency",)),
+                "date": Parameter("date", "date", ("recorded",), sortable=True),
+            }
+        ),
+        "Session": MappingProxyType(
+            {
+                "_id": Parameter("_id", "token", ("id",), sortable=True),
+                "agent": Parameter("agent", "token", ("agent",)),
+                "date": Parameter("date", "date", ("started",), sortable=True),
+                "ended": Parameter("ended", "date", ("ended.at",)),
             }
         ),
     }

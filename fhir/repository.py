@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
+from fhir.pseudonyms import Disguise
 from fhir.search import Filter, Index
 
 Json = Any
@@ -28,14 +29,22 @@ class Record:
         resource: FHIR JSON, as far as it was asked for; `resourceType` and `id` are always there.
         index: Search values of the parameters that were asked for.
         position: Sort values and id, for the next page.
+        last_updated: None where the caller may not know.
+        stored_id: What it is stored under, for the audit, where `id` is a pseudonym.
     """
 
     id: str
     resource: dict[str, Json]
     version: int
-    last_updated: datetime
+    last_updated: datetime | None
     index: Index = field(default_factory=dict)
     position: Position = ()
+    stored_id: str | None = None
+
+    @property
+    def real_id(self) -> str:
+        """What it is stored under: for the audit, never for an answer."""
+        return self.stored_id or self.id
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +66,11 @@ class StoredImage:
 
     Attributes:
         frames: The frame table as stored (`app.imaging.frames`); None without pixel data.
-        attributes: DICOM JSON of everything before the pixel data.
+        attributes: DICOM JSON of everything before the pixel data, as stored: not to be given out
+            where there is a disguise.
+        stored_id: What it is stored under, for the audit, where `id` is a pseudonym.
+        disguise: How its bytes are de-identified before they leave; None: they leave as they are.
+        withheld: Why neither its bytes nor its pixels leave; None: they do.
     """
 
     id: str
@@ -69,6 +82,14 @@ class StoredImage:
     sha256: str
     frames: Mapping[str, Any] | None
     attributes: Mapping[str, Any]
+    stored_id: str | None = None
+    disguise: Disguise | None = None
+    withheld: str | None = None
+
+    @property
+    def real_id(self) -> str:
+        """What it is stored under: for the audit, never for an answer."""
+        return self.stored_id or self.id
 
 
 class Repository(Protocol):
@@ -120,4 +141,16 @@ class Repository(Protocol):
 
     async def stored_image(self, identifier: str) -> StoredImage | None:
         """Give what serving an instance's bytes needs, or None."""
+        ...
+
+    async def create(self, resource: Mapping[str, Json]) -> Record:
+        """Store a new record as version 1.
+
+        Raises:
+            Conflict: There is one of this type and id.
+        """
+        ...
+
+    async def replace(self, resource: Mapping[str, Json], version: int) -> Record | None:
+        """Store a record in place of its version; None, and nothing done, if it has moved on."""
         ...

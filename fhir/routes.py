@@ -1,6 +1,6 @@
 """The FHIR REST door: read and search, over the request's guarded repository."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
@@ -12,16 +12,25 @@ from fastapi.responses import Response
 from fhir.bundle import searchset
 from fhir.capability import TYPES, capability_statement
 from fhir.elements import COORDINATES
-from fhir.errors import Invalid, NotFound, TooLarge, UnsupportedMedia
+from fhir.errors import (
+    Invalid,
+    NotFound,
+    ResourceError,
+    TooLarge,
+    Unavailable,
+    UnsupportedMedia,
+)
 from fhir.guarded import GuardedRepository, Page, Row
 from fhir.images import instances
 from fhir.includes import include
 from fhir.negotiation import is_current, is_strict, negotiate, validators
-from fhir.outcomes import FHIR_JSON
+from fhir.outcomes import FHIR_JSON, outcome_response
 from fhir.paging import encode
 from fhir.queries import Pairs, read_query
 from fhir.redaction import masked
 from fhir.search import criteria
+from fhir.sight import sight
+from fhir.smart_configuration import Discovery, smart_configuration
 
 Json = Any
 
@@ -31,17 +40,52 @@ _INSTANCE_ELEMENTS = frozenset(
 )
 
 
-def fhir_routes(server_url: str, version: str) -> APIRouter:
-    """Give the routes below `/fhir` for a server that clients call `server_url`."""
+AuthorizationServer = Callable[[Request], Awaitable[Discovery | None]]
+_ANYBODY = {"Access-Control-Allow-Origin": "*"}  # apps in browsers begin here, from anywhere
+
+
+def fhir_routes(
+    server_url: str, version: str, authorization_server: AuthorizationServer
+) -> APIRouter:
+    """Give the routes below `/fhir`.
+
+    Args:
+        server_url: What clients call this server.
+        version: Of the software.
+        authorization_server: Gives the discovery document of whoever signs our tokens, or None;
+            raises `Unavailable` if that one does not answer.
+    """
     base_url = f"{server_url}/fhir"
     router = APIRouter(prefix="/fhir", tags=["fhir"], default_response_class=Response)
 
     @router.head("/metadata", include_in_schema=False)
     @router.get("/metadata")
     async def metadata(request: Request) -> Response:
-        """CapabilityStatement."""
+        """CapabilityStatement; with a token, of what is open to its bearer."""
         negotiate(request.headers, request.query_params.multi_items())
-        return _answer(request, capability_statement(base_url, version))
+        try:
+            server = await authorization_server(request)
+        except Unavailable:
+            server = None
+        guarded: GuardedRepository | None = getattr(request.state, "guarded", None)
+        seen = sight(guarded.access) if guarded else None
+        told = capability_statement(base_url, version, server, seen)
+        return _answer(request, told, {"Vary": "Authorization"})
+
+    @router.head("/.well-known/smart-configuration", include_in_schema=False)
+    @router.get("/.well-known/smart-configuration")
+    async def smart(request: Request) -> Response:
+        """Where and how SMART apps get tokens; JSON whatever `Accept` says."""
+        try:
+            server = await authorization_server(request)
+            if server is None:
+                raise NotFound("no authorization server is configured here")
+        except ResourceError as error:
+            refusal = outcome_response(error)
+            refusal.headers.update(_ANYBODY)
+            return refusal
+        told = smart_configuration(server, TYPES)
+        return Response(orjson.dumps(told), media_type="application/json", headers=_ANYBODY)
 
     @router.head("/{resource_type}/{resource_id}", include_in_schema=False)
     @router.get("/{resource_type}/{resource_id}")

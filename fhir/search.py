@@ -32,6 +32,14 @@ class Has:
 
 
 @dataclass(frozen=True, slots=True)
+class Among:
+    """One of the parameter's values is one of these; looked up, however many there are."""
+
+    parameter: str
+    values: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Present:
     """The parameter has a value."""
 
@@ -65,6 +73,13 @@ class Not:
 
 
 @dataclass(frozen=True, slots=True)
+class Stored:
+    """The part matches; it names records as they are stored, whatever the caller calls them."""
+
+    part: "Filter"
+
+
+@dataclass(frozen=True, slots=True)
 class AllOf:
     """Every part matches; no parts match everything."""
 
@@ -78,7 +93,7 @@ class AnyOf:
     parts: tuple["Filter", ...] = ()
 
 
-Filter = Has | Present | During | Text | Not | AllOf | AnyOf
+Filter = Has | Among | Present | During | Text | Not | Stored | AllOf | AnyOf
 EVERYTHING = AllOf()
 NOTHING = AnyOf()
 
@@ -117,11 +132,18 @@ def negated(part: Filter) -> Filter:
     return Not(part)
 
 
+def stored(part: Filter) -> Filter:
+    """Mark criteria that do not come from the caller: a view takes their values literally."""
+    return part if part in (EVERYTHING, NOTHING) or isinstance(part, Stored) else Stored(part)
+
+
 def matches(tree: Filter, index: Index) -> bool:
     """Say whether a record with this index is found by the tree."""
     match tree:
         case Has(parameter, value):
             return value in index.get(parameter, ())
+        case Among(parameter, values):
+            return not values.isdisjoint(index.get(parameter, ()))
         case Present(parameter):
             return bool(index.get(parameter))
         case During():
@@ -131,6 +153,8 @@ def matches(tree: Filter, index: Index) -> bool:
             return any(value in one if anywhere else one.startswith(value) for one in found)
         case Not(part):
             return not matches(part, index)
+        case Stored(part):
+            return matches(part, index)
         case AllOf(parts):
             return all(matches(part, index) for part in parts)
         case AnyOf(parts):
@@ -140,7 +164,7 @@ def matches(tree: Filter, index: Index) -> bool:
 def parameters_of(tree: Filter) -> frozenset[str]:
     """List the parameters that a tree looks at."""
     match tree:
-        case Not(part):
+        case Not(part) | Stored(part):
             return parameters_of(part)
         case AllOf(parts) | AnyOf(parts):
             return frozenset().union(*(parameters_of(part) for part in parts))
@@ -234,11 +258,10 @@ def parameter(resource: str, name: str) -> Parameter:
     Raises:
         NotSupported: There is none of this name.
     """
-    table = PARAMETERS[resource]
+    table = PARAMETERS.get(resource, {})
     if name not in table:
-        raise NotSupported(
-            f"{resource} has no search parameter of this name; there are: {', '.join(table)}"
-        )
+        able = ", ".join(table) or "none"
+        raise NotSupported(f"{resource} has no search parameter of this name; there are: {able}")
     return table[name]
 
 
@@ -308,7 +331,7 @@ def _token(row: Parameter, option: str) -> str:
     return spelled(*pieces)
 
 
-_ID = r"[A-Za-z0-9.-]{1,64}"
+ID = r"[A-Za-z0-9.-]{1,64}"  # of a resource
 
 
 def _reference(row: Parameter, modifier: str, option: str, base_url: str) -> list[str]:
@@ -316,11 +339,11 @@ def _reference(row: Parameter, modifier: str, option: str, base_url: str) -> lis
     if base_url:
         text = text.removeprefix(f"{base_url}/")
     targets = [modifier] if modifier else row.targets
-    if re.fullmatch(_ID, text):
+    if re.fullmatch(ID, text):
         return [f"{target}/{text}" for target in targets]
     if "://" in text or text.startswith("urn:"):
         return [text]
-    if not re.fullmatch(rf"[A-Z][A-Za-z]*/{_ID}", text):
+    if not re.fullmatch(rf"[A-Z][A-Za-z]*/{ID}", text):
         raise Invalid(f"{row.name}: write an id, Type/id or an absolute URL")
     if text.partition("/")[0] not in targets:
         raise Invalid(f"{row.name}: refers to {' or '.join(targets)} only")

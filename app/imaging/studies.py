@@ -11,16 +11,12 @@ from fhir.attributes import Attributes, text
 from fhir.from_dicom.imaging_study import assemble, imaging_study, subject
 from fhir.from_dicom.patient import patient, patient_key
 from fhir.from_dicom.series import series
-from fhir.from_dicom.site import Site
+from fhir.from_dicom.site import SITE_SYSTEM, Site, site_tags
+from fhir.labels import NORMAL, RELEASED
 
 Json = Any
 
 ENDPOINT_ID: Final = "dicomweb"
-RELEASED: Final = {"system": "https://radiograph.dev/fhir/release", "code": "released"}
-NORMAL: Final = {
-    "system": "http://terminology.hl7.org/CodeSystem/v3-Confidentiality",
-    "code": "N",
-}
 
 
 class Studies:
@@ -107,7 +103,11 @@ class Studies:
             series=parts,
             endpoint=f"Endpoint/{ENDPOINT_ID}",
         )
-        return {**record, "meta": self._labels(document)}
+        codes = [code for one in headers.values() if (code := self._site.code_of(one))]
+        labels = self._labels(document)
+        if tags := [*labels.get("tag", ()), *site_tags(codes)]:
+            labels["tag"] = tags
+        return {**record, "meta": labels}
 
     def _spoken(self, study: str, header: Attributes) -> dict[str, Json]:
         """Give what a study says of its patient, and its rank among the patient's studies."""
@@ -118,7 +118,9 @@ class Studies:
         """Keep the labels of a known study; a new one is normal, and released if so configured."""
         if "resource" in document:
             meta = document["resource"].get("meta", {})
-            return {name: meta[name] for name in ("security", "tag") if name in meta}
+            tags = [one for one in meta.get("tag", ()) if one.get("system") != SITE_SYSTEM]
+            labels = {"security": meta.get("security"), "tag": tags}
+            return {name: value for name, value in labels.items() if value}
         return {"security": [NORMAL]} | ({"tag": [RELEASED]} if self._release else {})
 
 

@@ -11,6 +11,7 @@ from pymongo import ASCENDING, DESCENDING, IndexModel
 from pymongo.errors import ConnectionFailure, ExecutionTimeout, PyMongoError
 from pymongo.write_concern import WriteConcern
 
+from fhir.elements import LINKS
 from fhir.errors import Invalid, Unavailable
 from fhir.parameters import PARAMETERS
 
@@ -23,6 +24,9 @@ COLLECTIONS: Mapping[str, str] = MappingProxyType(
         "Image": "instances",
         "Endpoint": "endpoints",
         "AuditEvent": "audit_events",
+        **dict.fromkeys(LINKS, "access_grants"),
+        "ReleaseRequest": "release_requests",
+        "Session": "sessions",
     }
 )
 
@@ -63,6 +67,9 @@ async def prepare(database: Database) -> None:
     try:
         for resource, collection in COLLECTIONS.items():
             await database[collection].create_indexes(_search_indexes(resource))
+        await database["access_grants"].create_index(
+            [("resource.resourceType", ASCENDING), ("notified", ASCENDING)]
+        )
         await database["patients"].create_index("key", unique=True)
         await database["instances"].create_index("object")
         await database["studies"].create_index("patientKey")
@@ -70,6 +77,8 @@ async def prepare(database: Database) -> None:
         await database["instances"].create_index(
             [(name, ASCENDING) for name in ("study", "series", "number", "_id", "laterality")]
         )
+        # the server removes what no token can lead to any more
+        await database["sessions"].create_index("vanish", expireAfterSeconds=0)
         await database["audit_events"].create_indexes(
             [IndexModel([("recorded", DESCENDING)]), IndexModel([("patients", ASCENDING)])]
         )

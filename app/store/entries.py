@@ -1,12 +1,15 @@
-"""What the ledger holds of instances and studies while they arrive."""
+"""What lies in the database: records as they are stored, instances and claims as they arrive."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Final, Literal, Self, TypeAlias
 
 import bson
 from bson.errors import BSONError
 from bson.raw_bson import RawBSONDocument
+
+from fhir.parameters import index, sort_keys
 
 Encoded: TypeAlias = RawBSONDocument
 Entered = Literal["entered", "known", "unfit"]
@@ -91,3 +94,22 @@ def encoded(instance: Mapping[str, Any]) -> Encoded:
     if len(document.raw) > _LARGEST:
         raise Unfit
     return document
+
+
+def stored(resource: Mapping[str, Any], version: int) -> dict[str, Any]:
+    """Write a record as it is stored, now: with its version, and with what it is searched by."""
+    now = datetime.now(UTC)
+    now = now.replace(microsecond=now.microsecond // 1000 * 1000)  # what MongoDB keeps
+    meta = {
+        **resource.get("meta", {}),
+        "versionId": str(version),
+        "lastUpdated": now.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+    }
+    complete = {**resource, "meta": meta}
+    return {
+        "resource": complete,
+        "index": index(complete),
+        "keys": sort_keys(complete),
+        "version": version,
+        "lastUpdated": now,
+    }

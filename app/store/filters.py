@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from fhir.search import AllOf, AnyOf, During, Filter, Has, Not, Present, Text
+from fhir.search import AllOf, Among, AnyOf, During, Filter, Has, Not, Present, Stored, Text
 
 Query = dict[str, Any]
 
@@ -18,6 +18,9 @@ def mongo_filter(tree: Filter) -> Query:
             return {"_id": {"$eq": value}}
         case Has(parameter, value):
             return {f"index.{parameter}": {"$eq": value}}
+        case Among(parameter, values):
+            field = "_id" if parameter == "_id" else f"index.{parameter}"
+            return {field: {"$in": sorted(values)}}
         case Present(parameter):
             return {f"index.{parameter}": {"$exists": True}}
         case During(parameter):
@@ -26,10 +29,10 @@ def mongo_filter(tree: Filter) -> Query:
             return {f"index.{parameter}": {"$regex": _regex(value, anywhere)}}
         case Not(part):
             return {"$nor": [mongo_filter(part)]}
-        case AllOf(()):
-            return {}
+        case Stored(part):
+            return mongo_filter(part)
         case AllOf(parts):
-            return {"$and": [mongo_filter(part) for part in parts]}
+            return {"$and": [mongo_filter(part) for part in parts]} if parts else {}
         case AnyOf(()):
             return {"_id": {"$in": []}}
         case AnyOf(parts):

@@ -15,12 +15,12 @@ from pymongo import ReturnDocument
 from pymongo.errors import BulkWriteError, DuplicateKeyError, OperationFailure, PyMongoError
 
 from app.store.database import Database
-from app.store.entries import Claim, Encoded, Entered, Seen, SeriesCount
+from app.store.entries import Claim, Encoded, Entered, Seen, SeriesCount, stored
 from app.store.leases import Leases
 from app.store.leftovers import Leftovers, leftovers
 from app.store.together import Together
 from fhir.errors import Unavailable
-from fhir.parameters import index, sort_keys
+from fhir.from_dicom.site import SITE_SYSTEM, site_tags
 
 Json = Any
 
@@ -46,11 +46,11 @@ class Ledger:
 
     async def _see(self, wanted: list[tuple[str, str]]) -> list[Seen]:
         instances = list({instance for instance, _ in wanted})
-        stored, claims = await asyncio.gather(
+        entries, claims = await asyncio.gather(
             self._instances.find({"_id": {"$in": instances}}, _STORED).to_list(None),
             self._claims_on([study for _, study in wanted]),
         )
-        known = {one["_id"]: one for one in stored}
+        known = {one["_id"]: one for one in entries}
         return [
             Seen(one.get("sha256"), one.get("object"), claim)
             for (instance, _), claim in zip(wanted, claims, strict=True)
@@ -177,7 +177,7 @@ class Ledger:
             derived_from: What of the instances it was derived from.
             spoken: What the study says of its patient: `rank`, and the Patient `resource`.
         """
-        written = _stored(resource, found["version"] + 1)
+        written = stored(resource, found["version"] + 1)
         written |= {"derivedFrom": derived_from, "spoken": spoken}
         done = await self._studies.update_one(
             {
@@ -227,12 +227,21 @@ class Ledger:
             if spoken is None:  # claimed, and about to be settled by whoever claimed it
                 return True
             source = [latest["_id"], latest["claim"]]
-            fresh = _stored({**spoken["resource"], "id": patient["_id"]}, patient["version"] + 1)
+            record = {**spoken["resource"], "id": patient["_id"]}
+            if tags := await self._sites_of(key):
+                record["meta"] = {**record.get("meta", {}), "tag": tags}
+            fresh = stored(record, patient["version"] + 1)
             if patient.get("spokenBy") == source and _same(patient["resource"], fresh["resource"]):
                 return True
             update = {"$set": fresh | {"spokenBy": source}}
             if (await self._patients.update_one(same, update)).matched_count:
                 return True
+
+    async def _sites_of(self, key: str) -> list[Json]:
+        """List the sites of a patient's studies, as `meta.tag`."""
+        asked = {"patientKey": key, "resource.meta.tag.system": SITE_SYSTEM}
+        tags = await self._studies.distinct("resource.meta.tag", asked)
+        return site_tags(one["code"] for one in tags if one["system"] == SITE_SYSTEM)
 
     async def save_endpoint(self, resource: Mapping[str, Json]) -> None:
         """Store the Endpoint resource unless it is there as it is."""
@@ -241,7 +250,7 @@ class Ledger:
             return
         version = document["version"] + 1 if document else 1
         await self._database["endpoints"].update_one(
-            {"_id": resource["id"]}, {"$set": _stored(resource, version)}, upsert=True
+            {"_id": resource["id"]}, {"$set": stored(resource, version)}, upsert=True
         )
 
     async def hide(self, study: str) -> str | None:
@@ -331,24 +340,6 @@ class Ledger:
 
 _STORED: Final = {"sha256": 1, "object": 1}
 _CLAIM: Final = {"claim": 1, "patientKey": 1, "deleting": 1, "mixed": 1, "lease": 1}
-
-
-def _stored(resource: Mapping[str, Json], version: int) -> dict[str, Json]:
-    now = datetime.now(UTC)
-    now = now.replace(microsecond=now.microsecond // 1000 * 1000)  # what MongoDB keeps
-    meta = {
-        **resource.get("meta", {}),
-        "versionId": str(version),
-        "lastUpdated": now.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-    }
-    complete = {**resource, "meta": meta}
-    return {
-        "resource": complete,
-        "index": index(complete),
-        "keys": sort_keys(complete),
-        "version": version,
-        "lastUpdated": now,
-    }
 
 
 def _same(stored: Mapping[str, Json], fresh: Mapping[str, Json]) -> bool:

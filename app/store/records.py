@@ -4,9 +4,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pymongo import ASCENDING, DESCENDING
+from pymongo.errors import DuplicateKeyError
 
 from app.store.database import COLLECTIONS, Database
+from app.store.entries import stored
 from app.store.filters import Query, mongo_filter
+from fhir.elements import LINKS
+from fhir.errors import Conflict
 from fhir.repository import Position, Record, Sort, StoredImage, Wanted
 from fhir.search import Filter
 
@@ -31,7 +35,7 @@ class MongoRepository:
         skip: int = 0,
     ) -> list[Record]:
         """List records in a stable order, beginning after a position."""
-        query = _complete(mongo_filter(tree))
+        query = _complete(resource, mongo_filter(tree))
         if after is not None:
             query = {"$and": [query, _beyond(after, sort)]}
         cursor = self._database[COLLECTIONS[resource]].find(
@@ -59,7 +63,7 @@ class MongoRepository:
         field = f"index.{parameter}"
         asked = {"$in": list(values)}
         pipeline: list[Query] = [
-            {"$match": {"$and": [_complete(mongo_filter(tree)), {field: asked}]}},
+            {"$match": {"$and": [_complete(resource, mongo_filter(tree)), {field: asked}]}},
             {"$sort": dict(_order(sort))},
             {"$project": _projection(resource, wanted, sort) | {"value": f"${field}"}},
             # a record that has several of the values belongs to each of them
@@ -82,7 +86,7 @@ class MongoRepository:
 
     async def count(self, resource: str, tree: Filter) -> int:
         """Count records."""
-        query = _complete(mongo_filter(tree))
+        query = _complete(resource, mongo_filter(tree))
         return await self._database[COLLECTIONS[resource]].count_documents(query)
 
     async def images_of(
@@ -124,14 +128,38 @@ class MongoRepository:
             attributes=document["attributes"],
         )
 
+    async def create(self, resource: Mapping[str, Any]) -> Record:
+        """Store a new record as version 1."""
+        kind = resource["resourceType"]
+        document = {"_id": resource["id"], **stored(resource, 1)}
+        try:
+            await self._database[COLLECTIONS[kind]].insert_one(document)
+        except DuplicateKeyError:
+            raise Conflict(f"there is a {kind} of this id already") from None
+        return _record(kind, document, ())
+
+    async def replace(self, resource: Mapping[str, Any], version: int) -> Record | None:
+        """Store a record in place of its version, unless it has moved on."""
+        kind = resource["resourceType"]
+        written = stored(resource, version + 1)
+        done = await self._database[COLLECTIONS[kind]].update_one(
+            {"_id": resource["id"], "version": version, **_complete(kind, {})}, {"$set": written}
+        )
+        return _record(kind, {"_id": resource["id"], **written}, ()) if done.matched_count else None
+
 
 # Large enough for the instances of one page of studies; MongoDB caps a batch at 16 MB itself.
 _ONE_BATCH = 100_000
 
 
-def _complete(query: Query) -> Query:
-    """Leave out studies that are claimed by an upload but have no instance yet."""
-    return {"$and": [query, {"resource": {"$exists": True}}]} if query else _DERIVED
+def _complete(resource: str, query: Query) -> Query:
+    """Narrow to records of the type that are complete.
+
+    A study that is claimed by an upload and has no instance yet is none; several types of links
+    share a collection.
+    """
+    kind = {"resource.resourceType": resource} if resource in LINKS else _DERIVED
+    return {"$and": [query, kind]} if query else kind
 
 
 _DERIVED: Query = {"resource": {"$exists": True}}

@@ -35,6 +35,15 @@ async def test_a_token_is_the_last_line_and_says_what_was_asked_for(fresh: Insta
     assert claims["exp"] - claims["iat"] == 300
 
 
+async def test_a_token_says_what_scopes_and_variables_need(fresh: Installation) -> None:
+    asked = ("--project", "lung", "--site", "north", "--clearance", "R", "--context", "p1")
+    scopes = "patient/ImagingStudy.rs launch/patient"
+    ran = await fresh.run("token", "--role", "researcher", *asked, "--scope", scopes)
+    claims = jwt.decode(ran.lines[-1], options={"verify_signature": False})
+    names = ("project", "site", "clearance", "patient", "scope")
+    assert [claims[name] for name in names] == ["lung", "north", "R", "p1", scopes]
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

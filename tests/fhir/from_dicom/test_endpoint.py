@@ -20,6 +20,13 @@ def test_an_endpoint_is_the_base_url_without_slash_or_studies(base_url: str) -> 
     assert found == {
         "resourceType": "Endpoint",
         "id": "dicomweb",
+        "extension": [
+            {
+                "url": "http://fhir.org/argonaut/smart-imaging/StructureDefinition/"
+                "requires-access-token",
+                "valueBoolean": True,
+            }
+        ],
         "status": "active",
         "connectionType": {
             "system": "http://terminology.hl7.org/CodeSystem/endpoint-connection-type",

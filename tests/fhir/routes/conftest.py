@@ -109,13 +109,13 @@ async def known(archive: Archive) -> Known:
 
 
 @pytest.fixture
-async def provider(
+async def radiologist(
     archive: Archive, known: Known, acting_as: Callable[..., dict[str, str]]
 ) -> AsyncIterator[httpx.AsyncClient]:
     """The FHIR door as somebody who may read everything."""
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(app=create_app(archive.settings, archive)),
         base_url=f"{archive.settings.base_url}/fhir",
-        headers=acting_as("provider"),
+        headers=acting_as("radiologist"),
     ) as http:
         yield http

@@ -35,18 +35,18 @@ from tests.fhir_answers import issue
     ],
 )
 async def test_a_request_that_cannot_be_served_gets_an_outcome(
-    provider: httpx.AsyncClient, method: str, path: str, status: int, code: str
+    radiologist: httpx.AsyncClient, method: str, path: str, status: int, code: str
 ) -> None:
-    response = await provider.request(method, path)
+    response = await radiologist.request(method, path)
     assert issue(response, status)["code"] == code
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
 @pytest.mark.parametrize("path", ["ImagingStudy", "ImagingStudy/1.2.3", "metadata"])
 async def test_nothing_is_written_here(
-    provider: httpx.AsyncClient, known: Known, method: str, path: str
+    radiologist: httpx.AsyncClient, known: Known, method: str, path: str
 ) -> None:
-    response = await provider.request(method, path)
+    response = await radiologist.request(method, path)
     issue(response, 405)
     assert "GET" in response.headers["allow"]
 
@@ -61,19 +61,22 @@ async def test_without_a_token_the_door_is_closed(client: httpx.AsyncClient, kno
 
 
 async def test_a_form_of_another_type_or_too_large_or_not_text_is_refused(
-    provider: httpx.AsyncClient,
+    radiologist: httpx.AsyncClient,
 ) -> None:
     path = "ImagingStudy/_search"
-    assert issue(await provider.post(path, json={"modality": "CT"}), 415)["code"] == "not-supported"
+    assert (
+        issue(await radiologist.post(path, json={"modality": "CT"}), 415)["code"] == "not-supported"
+    )
     form = {"Content-Type": "application/x-www-form-urlencoded"}
-    large = await provider.post(path, content=b"modality=" + b"x" * 70_000, headers=form)
+    large = await radiologist.post(path, content=b"modality=" + b"x" * 70_000, headers=form)
     assert issue(large, 413)["code"] == "too-long"
     assert (
-        issue(await provider.post(path, content=b"a=\xff", headers=form), 400)["code"] == "invalid"
+        issue(await radiologist.post(path, content=b"a=\xff", headers=form), 400)["code"]
+        == "invalid"
     )
 
 
-async def test_a_refusal_does_not_repeat_what_was_asked(provider: httpx.AsyncClient) -> None:
+async def test_a_refusal_does_not_repeat_what_was_asked(radiologist: httpx.AsyncClient) -> None:
     for query in (
         "started=Doe",
         "_sort=Doe",
@@ -82,7 +85,7 @@ async def test_a_refusal_does_not_repeat_what_was_asked(provider: httpx.AsyncCli
         "Doe:x=1",
         "_cursor=Doe",
     ):
-        response = await provider.get(
+        response = await radiologist.get(
             f"ImagingStudy?{query}", headers={"Prefer": "handling=strict"}
         )
         assert response.status_code == 400
@@ -98,7 +101,7 @@ async def test_a_database_that_is_gone_is_unavailable_and_not_broken(
     severed = replace(archive, repository=MongoRepository(nowhere))
     transport = ASGITransport(app=create_app(archive.settings, severed))
     async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8000") as http:
-        response = await http.get("/fhir/ImagingStudy", headers=acting_as("provider"))
+        response = await http.get("/fhir/ImagingStudy", headers=acting_as("radiologist"))
     nowhere.client.close()
     assert issue(response, 503)["code"] == "transient"
 
@@ -110,7 +113,7 @@ async def test_what_nobody_expected_is_an_outcome_without_details(
     await archive.database["endpoints"].insert_one(document)  # as no version of ours writes it
     transport = ASGITransport(app=create_app(archive.settings, archive))
     async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8000") as http:
-        response = await http.get("/fhir/Endpoint", headers=acting_as("provider"))
+        response = await http.get("/fhir/Endpoint", headers=acting_as("radiologist"))
     await archive.database["endpoints"].delete_one({"_id": "broken"})
     found = issue(response, 500)
     assert found["code"] == "exception"

@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from app.archive import Archive
-from policies.book import enforcer
 from policies.errors import PolicyError
+from policies.judge import enforcer
 from policies.rules import parts
 from tests.fhir.routes.conftest import Known
 from tests.fhir_answers import fhir, ids, issue, told
@@ -229,10 +229,10 @@ class Judge:
 
 
 @pytest.fixture
-async def whole(provider: httpx.AsyncClient, known: Known) -> dict[str, Any]:
+async def whole(radiologist: httpx.AsyncClient, known: Known) -> dict[str, Any]:
     """Every resource as it is without a policy, by the names above."""
     return {
-        row: fhir(await provider.get(f"{kind}/{getattr(known, row)}"))
+        row: fhir(await radiologist.get(f"{kind}/{getattr(known, row)}"))
         for kind, rows in OF.items()
         for row in rows
     }

@@ -14,9 +14,9 @@ from tests.fhir_answers import fhir, issue
 
 
 async def test_a_study_is_read_with_its_version_and_time(
-    provider: httpx.AsyncClient, known: Known
+    radiologist: httpx.AsyncClient, known: Known
 ) -> None:
-    response = await provider.get(f"ImagingStudy/{known.chest}")
+    response = await radiologist.get(f"ImagingStudy/{known.chest}")
     study = fhir(response)
     assert (study["id"], study["numberOfInstances"]) == (known.chest, 4)
     assert study["subject"] == {"reference": f"Patient/{known.jane}", "display": "Jane Doe"}
@@ -29,20 +29,20 @@ async def test_a_study_is_read_with_its_version_and_time(
 
 @pytest.mark.parametrize("kind", ["Patient", "Endpoint"])
 async def test_what_a_study_refers_to_can_be_read(
-    provider: httpx.AsyncClient, known: Known, kind: str
+    radiologist: httpx.AsyncClient, known: Known, kind: str
 ) -> None:
-    study = fhir(await provider.get(f"ImagingStudy/{known.skull}"))
+    study = fhir(await radiologist.get(f"ImagingStudy/{known.skull}"))
     reference = (study["subject"] if kind == "Patient" else study["endpoint"][0])["reference"]
-    resource = fhir(await provider.get(reference))
+    resource = fhir(await radiologist.get(reference))
     assert f"{resource['resourceType']}/{resource['id']}" == reference
     assert reference.startswith(f"{kind}/")
 
 
 async def test_who_has_the_version_already_is_told_so(
-    provider: httpx.AsyncClient, known: Known
+    radiologist: httpx.AsyncClient, known: Known
 ) -> None:
     path = f"ImagingStudy/{known.chest}"
-    first = await provider.get(path)
+    first = await radiologist.get(path)
     etag, modified = first.headers["etag"], first.headers["last-modified"]
     earlier = format_datetime(parsedate_to_datetime(modified) - timedelta(seconds=1), usegmt=True)
     for headers, status in (
@@ -57,38 +57,40 @@ async def test_who_has_the_version_already_is_told_so(
         ({"If-Modified-Since": "yesterday"}, 200),
     ):
         for method in ("GET", "HEAD"):
-            response = await provider.request(method, path, headers=headers)
+            response = await radiologist.request(method, path, headers=headers)
             assert (response.status_code, response.headers["etag"]) == (status, etag), headers
             assert status == 200 or response.content == b""
 
 
 async def test_another_instance_makes_another_version(
-    provider: httpx.AsyncClient, load: Callable[..., Awaitable[list[Outcome]]]
+    radiologist: httpx.AsyncClient, load: Callable[..., Awaitable[list[Outcome]]]
 ) -> None:
     study = uid("grows")
     await load(dicom(StudyInstanceUID=study, PatientID="grows"))
-    before = await provider.get(f"ImagingStudy/{study}")
+    before = await radiologist.get(f"ImagingStudy/{study}")
     await load(dicom(StudyInstanceUID=study, PatientID="grows"))
     headers = {"If-None-Match": before.headers["etag"]}
-    after = await provider.get(f"ImagingStudy/{study}", headers=headers)
+    after = await radiologist.get(f"ImagingStudy/{study}", headers=headers)
     assert fhir(after)["numberOfInstances"] == 2
     assert after.headers["etag"] != before.headers["etag"]
 
 
 async def test_a_patient_keeps_its_version_when_nothing_new_is_said(
-    provider: httpx.AsyncClient, load: Callable[..., Awaitable[list[Outcome]]]
+    radiologist: httpx.AsyncClient, load: Callable[..., Awaitable[list[Outcome]]]
 ) -> None:
     study = uid("steady")
     await load(dicom(StudyInstanceUID=study, PatientID="steady", SeriesInstanceUID=f"{study}.1"))
-    reference = fhir(await provider.get(f"ImagingStudy/{study}"))["subject"]["reference"]
-    before = await provider.get(reference)
+    reference = fhir(await radiologist.get(f"ImagingStudy/{study}"))["subject"]["reference"]
+    before = await radiologist.get(reference)
     await load(dicom(StudyInstanceUID=study, PatientID="steady", SeriesInstanceUID=f"{study}.1"))
-    assert (await provider.get(reference)).headers["etag"] == before.headers["etag"]
+    assert (await radiologist.get(reference)).headers["etag"] == before.headers["etag"]
 
 
-async def test_pretty_is_the_same_in_more_lines(provider: httpx.AsyncClient, known: Known) -> None:
-    plain = await provider.get(f"ImagingStudy/{known.knee}")
-    pretty = await provider.get(f"ImagingStudy/{known.knee}?_pretty=true")
+async def test_pretty_is_the_same_in_more_lines(
+    radiologist: httpx.AsyncClient, known: Known
+) -> None:
+    plain = await radiologist.get(f"ImagingStudy/{known.knee}")
+    pretty = await radiologist.get(f"ImagingStudy/{known.knee}?_pretty=true")
     assert fhir(pretty) == fhir(plain)
     assert (plain.text.count("\n"), pretty.text.count("\n") > 20) == (0, True)
 
@@ -110,11 +112,11 @@ async def test_pretty_is_the_same_in_more_lines(provider: httpx.AsyncClient, kno
     ],
 )
 async def test_whoever_takes_json_gets_fhir_json(
-    provider: httpx.AsyncClient, known: Known, accept: str | None
+    radiologist: httpx.AsyncClient, known: Known, accept: str | None
 ) -> None:
     headers = {} if accept is None else {"Accept": accept}
     for path in ("metadata", "ImagingStudy", f"ImagingStudy/{known.knee}"):
-        fhir(await provider.get(path, headers=headers))
+        fhir(await radiologist.get(path, headers=headers))
 
 
 @pytest.mark.parametrize(
@@ -129,25 +131,25 @@ async def test_whoever_takes_json_gets_fhir_json(
     ],
 )
 async def test_whoever_takes_something_else_only_is_told_in_json(
-    provider: httpx.AsyncClient, known: Known, accept: str
+    radiologist: httpx.AsyncClient, known: Known, accept: str
 ) -> None:
     for path in ("metadata", "ImagingStudy", f"ImagingStudy/{known.knee}"):
-        response = await provider.get(path, headers={"Accept": accept})
+        response = await radiologist.get(path, headers={"Accept": accept})
         assert issue(response, 406)["code"] == "not-supported"
 
 
 @pytest.mark.parametrize("name", ["json", "application/json", "application/fhir%2Bjson",
                                   "application/fhir+json", "text/json"])  # fmt: skip
 async def test_the_format_parameter_outdoes_the_header(
-    provider: httpx.AsyncClient, known: Known, name: str
+    radiologist: httpx.AsyncClient, known: Known, name: str
 ) -> None:
     headers = {"Accept": "application/fhir+xml"}
     for path in ("metadata", "ImagingStudy", f"ImagingStudy/{known.knee}"):
-        fhir(await provider.get(f"{path}?_format={name}", headers=headers))
-        refused = await provider.get(f"{path}?_format=xml", headers={"Accept": "*/*"})
+        fhir(await radiologist.get(f"{path}?_format={name}", headers=headers))
+        refused = await radiologist.get(f"{path}?_format=xml", headers={"Accept": "*/*"})
         assert issue(refused, 406)["code"] == "not-supported"
     form = {"_format": "xml"}
-    assert issue(await provider.post("ImagingStudy/_search", data=form), 406)
+    assert issue(await radiologist.post("ImagingStudy/_search", data=form), 406)
 
 
 async def test_the_capability_statement_says_who_we_are_to_anybody(

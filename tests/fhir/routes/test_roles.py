@@ -1,14 +1,16 @@
 """What the shipped roles see through the FHIR door."""
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import httpx
 import pytest
 
 from app.archive import Archive
 from fhir.parameters import index
+from fhir.pseudonyms import SYSTEM, Pseudonyms
+from tests.care import TREATING, look_after, take_off
 from tests.fhir.routes.conftest import Known
-from tests.fhir_answers import fhir, ids, issue
+from tests.fhir_answers import fhir, ids, issue, told
 from tests.validators import assert_valid
 
 Headers = Callable[..., dict[str, str]]
@@ -21,6 +23,16 @@ MASKED = {
     ]
 }
 CONFIDENTIALITY = "http://terminology.hl7.org/CodeSystem/v3-Confidentiality"
+# what the studies and patients here say beyond what whoever treats patients sees of everybody
+UNSEEN = {
+    "ImagingStudy": {
+        "ImagingStudy.subject.display",
+        "ImagingStudy.referrer",
+        "ImagingStudy.series.performer",
+        "ImagingStudy.series.instance.title",
+    },
+    "Patient": {"Patient.name", "Patient.gender", "Patient.birthDate", "Patient.meta"},
+}
 NAMES = ("Doe", "Jane", "Røe", "Richard", "Yamada", "山田", "doe", "richard")
 
 
@@ -28,13 +40,58 @@ def is_subset(resource: dict[str, object]) -> bool:
     return "SUBSETTED" in str(resource.get("meta"))
 
 
-async def test_a_provider_sees_everything_unmasked(
-    client: httpx.AsyncClient, known: Known, acting_as: Headers
+@pytest.mark.parametrize("role", ["radiologist", "technologist"])
+async def test_whoever_makes_or_reports_images_sees_everything_unmasked(
+    client: httpx.AsyncClient, known: Known, acting_as: Headers, role: str
 ) -> None:
     for path in (f"ImagingStudy/{known.chest}", f"Patient/{known.jane}", "Endpoint/dicomweb"):
-        resource = fhir(await client.get(f"/fhir/{path}", headers=acting_as("provider")))
+        resource = fhir(await client.get(f"/fhir/{path}", headers=acting_as(role)))
         assert not is_subset(resource)
         assert "masked" not in str(resource)
+
+
+@pytest.mark.parametrize("role", TREATING)
+async def test_whoever_treats_patients_finds_every_study_and_sees_whose_they_look_after_alone(
+    archive: Archive, client: httpx.AsyncClient, known: Known, acting_as: Headers, role: str
+) -> None:
+    me = acting_as(role, subject=f"fhir-{role}")
+    whole = acting_as("radiologist")
+    paths = {
+        name: f"/fhir/{kind}/{getattr(known, name)}"
+        for kind, names in (("ImagingStudy", "chest knee"), ("Patient", "jane richard"))
+        for name in names.split()
+    }
+    full = {name: fhir(await client.get(path, headers=whole)) for name, path in paths.items()}
+
+    async def seen() -> dict[str, dict[str, object]]:
+        bundle = fhir(await client.get("/fhir/ImagingStudy", headers=me))
+        assert set(ids(bundle)) == known.studies
+        return {name: fhir(await client.get(path, headers=me)) for name, path in paths.items()}
+
+    async def found() -> set[str]:
+        searches = ("Patient?name=doe,roe", "ImagingStudy?patient-name=doe,roe")
+        bundles = [fhir(await client.get(f"/fhir/{one}", headers=me)) for one in searches]
+        return {one for bundle in bundles for one in ids(bundle)}
+
+    masked = await seen()
+    for name, resource in masked.items():
+        assert told(full[name]) - told(resource) == UNSEEN[full[name]["resourceType"]]
+        assert is_subset(resource)
+        assert not any(word in str(resource) for word in NAMES)
+    assert await found() == set()
+    link = await look_after(archive, f"fhir-{role}", known.jane)
+    try:
+        assert await seen() == {
+            "chest": full["chest"],
+            "knee": masked["knee"],
+            "jane": full["jane"],
+            "richard": masked["richard"],
+        }
+        assert await found() == {known.jane, known.chest, known.liver}
+    finally:
+        await take_off(client, acting_as("admin"), link)
+    assert await seen() == masked
+    assert await found() == set()
 
 
 async def test_a_patient_sees_their_own_studies_and_no_others(
@@ -73,66 +130,181 @@ async def test_a_patient_token_without_a_patient_sees_nobody(
         assert (ids(bundle), bundle["total"]) == ([], 0)
 
 
-@pytest.mark.parametrize("label", ["R", "V", "N", None])
-async def test_a_sensitive_or_withheld_study_is_not_there_for_its_patient(
-    archive: Archive, client: httpx.AsyncClient, known: Known, acting_as: Headers, label: str | None
-) -> None:
+@pytest.fixture
+async def relabelled(
+    archive: Archive, known: Known
+) -> AsyncIterator[Callable[[str | None], Awaitable[None]]]:
+    """Give the chest study another label, or withhold it: None; afterwards it is as before."""
     studies = archive.database["studies"]
     before = await studies.find_one({"_id": known.chest})
     assert before is not None
-    resource = dict(before["resource"])
-    resource["meta"] = dict(resource["meta"])
-    if label is None:
-        del resource["meta"]["tag"]
-    else:
-        resource["meta"]["security"] = [{"system": CONFIDENTIALITY, "code": label}]
-    fresh = {"resource": resource, "index": index(resource)}
-    await studies.update_one({"_id": known.chest}, {"$set": fresh})
+
+    async def relabel(label: str | None) -> None:
+        meta = dict(before["resource"]["meta"])
+        if label is None:
+            del meta["tag"]
+        else:
+            meta["security"] = [{"system": CONFIDENTIALITY, "code": label}]
+        resource = before["resource"] | {"meta": meta}
+        fresh = {"resource": resource, "index": index(resource)}
+        await studies.update_one({"_id": known.chest}, {"$set": fresh})
+
+    yield relabel
+    await studies.replace_one({"_id": known.chest}, before)
+
+
+Relabel = Callable[[str | None], Awaitable[None]]
+
+
+@pytest.mark.parametrize(
+    ("label", "seen"), [("U", True), ("N", True), ("R", True), ("V", False), (None, False)]
+)
+async def test_a_very_restricted_or_withheld_study_is_not_there_for_its_patient(
+    client: httpx.AsyncClient,
+    known: Known,
+    acting_as: Headers,
+    relabelled: Relabel,
+    label: str | None,
+    seen: bool,
+) -> None:
+    await relabelled(label)
     jane = acting_as("patient", patient=known.jane)
     bundle = fhir(await client.get("/fhir/ImagingStudy", headers=jane))
-    response = await client.get(f"/fhir/ImagingStudy/{known.chest}", headers=jane)
-    as_provider = await client.get(f"/fhir/ImagingStudy/{known.chest}", headers=acting_as("nurse"))
-    await studies.replace_one({"_id": known.chest}, before)
-    seen = label == "N"
     assert (known.chest in ids(bundle), bundle["total"]) == (seen, 1 + seen)
-    assert response.status_code == (200 if seen else 404)
-    assert as_provider.status_code == 200
+    response = await client.get(f"/fhir/ImagingStudy/{known.chest}", headers=jane)
+    if not seen:
+        nowhere = await client.get(f"/fhir/ImagingStudy/{known.chest}1", headers=jane)
+        assert issue(response, 404) == issue(nowhere, 404)
+    else:
+        assert is_subset(fhir(response)) == (label == "R")
+    for role in ("radiologist", "nurse"):
+        headers = acting_as(role)
+        assert (
+            await client.get(f"/fhir/ImagingStudy/{known.chest}", headers=headers)
+        ).status_code == 200
+
+
+async def test_of_a_restricted_study_its_patient_sees_id_and_status_alone(
+    client: httpx.AsyncClient, known: Known, acting_as: Headers, relabelled: Relabel
+) -> None:
+    await relabelled("R")
+    jane = acting_as("patient", patient=known.jane)
+    response = await client.get(f"/fhir/ImagingStudy/{known.chest}", headers=jane)
+    assert fhir(response) == {
+        "resourceType": "ImagingStudy",
+        "id": known.chest,
+        "meta": {"security": [{"system": OBSERVATION, "code": "SUBSETTED"}]},
+        "status": "available",
+        "subject": MASKED,
+    }
+    assert not {"etag", "last-modified"} & set(response.headers)
+    for query, found in (
+        ("status=available", {known.chest, known.liver}),
+        ("modality=CT", set()),
+        ("modality:not=US", set()),
+        ("modality:missing=true", set()),
+        ("started=2024", set()),
+        ("identifier=ACC-CHEST", set()),
+        ("_security=R", set()),
+        (f"patient={known.jane}", {known.liver}),
+        (f"series={known.chest}.1", set()),
+        ("description=thorax", set()),
+    ):
+        bundle = fhir(await client.get(f"/fhir/ImagingStudy?{query}", headers=jane))
+        assert (set(ids(bundle)), bundle["total"]) == (found, len(found)), query
+    # an order would tell when the restricted one was
+    refusal = await client.get("/fhir/ImagingStudy?_sort=started", headers=jane)
+    assert issue(refusal, 403)["expression"] == ["ImagingStudy.started"]
+    richard = acting_as("patient", patient=known.richard)
+    issue(await client.get(f"/fhir/ImagingStudy/{known.chest}", headers=richard), 404)
 
 
 async def test_a_researcher_sees_of_what_studies_consist_and_of_whom_nothing(
-    client: httpx.AsyncClient, known: Known, acting_as: Headers
+    archive: Archive, client: httpx.AsyncClient, known: Known, acting_as: Headers
 ) -> None:
-    researcher = acting_as("researcher")
-    response = await client.get(f"/fhir/ImagingStudy/{known.chest}", headers=researcher)
+    researcher = acting_as("researcher", project="trial-1")
+    made = Pseudonyms(archive.pseudonym_key, "trial-1")
+    bundle = fhir(await client.get("/fhir/ImagingStudy?modality=CT", headers=researcher))
+    assert set(ids(bundle)) == {made.uid(known.chest), made.uid(known.skull)}
+    hidden = (*NAMES, "2024", known.jane, known.taro, known.chest, known.skull, "ACC-", "Thorax")
+    assert not any(word in str(bundle) for word in hidden)
+    response = await client.get(f"/fhir/ImagingStudy/{made.uid(known.chest)}", headers=researcher)
     study = fhir(response)
     sop_class = {
         "system": "urn:ietf:rfc:3986",
         "code": "urn:oid:1.2.840.10008.5.1.4.1.1.2",
-        "display": "CT Image Storage",
     }
-    assert [part["instance"] for part in study["series"]] == [
-        [{"_uid": MASKED, "sopClass": sop_class, "number": at} for at in (1, 2)]
-    ] * 2
-    assert [(part["_uid"], part["number"]) for part in study["series"]] == [
-        (MASKED, 1),
-        (MASKED, 2),
+    assert study["series"] == [
+        {
+            "uid": made.uid(f"{known.chest}.{series}"),
+            "number": series,
+            "modality": {"system": DCM, "code": "CT"},
+            "numberOfInstances": 2,
+            "bodySite": {"system": "http://snomed.info/sct", "code": "816094009"},
+            "instance": [
+                {
+                    "uid": made.uid(f"{known.chest}.{series}.{at}"),
+                    "sopClass": sop_class,
+                    "number": at,
+                }
+                for at in (1, 2)
+            ],
+        }
+        for series in (1, 2)
     ]
-    assert study["subject"] == MASKED
-    assert study["meta"] == {"security": [{"system": OBSERVATION, "code": "SUBSETTED"}]}
+    assert study["subject"] == {"reference": f"Patient/{made.patient(known.jane)}"}
+    assert [one["value"] for one in study["identifier"]] == [
+        f"urn:oid:{made.uid(known.chest)}",
+        made.accession("ACC-CHEST"),
+    ]
+    assert [one["code"] for one in study["meta"]["security"]] == ["N", "PSEUDED", "SUBSETTED"]
     assert set(study) == {
-        "resourceType", "id", "meta", "status", "modality", "subject", "numberOfSeries",
-        "numberOfInstances", "series",
+        "resourceType", "id", "meta", "identifier", "status", "modality", "subject", "endpoint",
+        "numberOfSeries", "numberOfInstances", "series",
     }  # fmt: skip
-    assert set(study["series"][0]) == {
-        "_uid", "number", "modality", "numberOfInstances", "bodySite", "instance",
-    }  # fmt: skip
-    assert "etag" not in response.headers
+    # how often it grew is told, when it did is not
+    assert response.headers["etag"] == 'W/"4"'
     assert "last-modified" not in response.headers
-    bundle = fhir(await client.get("/fhir/ImagingStudy?modality=CT", headers=researcher))
-    assert set(ids(bundle)) == {known.chest, known.skull}
-    assert not any(name in str(bundle) for name in (*NAMES, "2024", known.jane, "ACC-"))
+    people = fhir(await client.get("/fhir/Patient", headers=researcher))
+    people_of = {entry["resource"]["id"]: entry["resource"] for entry in people["entry"]}
+    assert {one: shown["gender"] for one, shown in people_of.items()} == {
+        made.patient(known.jane): "female",
+        made.patient(known.richard): "male",
+        made.patient(known.taro): "male",
+    }
+    for shown in people_of.values():
+        assert set(shown) == {"resourceType", "id", "meta", "identifier", "gender"}
+        assert [one["system"] for one in shown["identifier"]] == [SYSTEM]
 
 
+async def test_a_researcher_asks_by_pseudonyms_and_not_by_what_they_stand_for(
+    client: httpx.AsyncClient, known: Known, acting_as: Headers
+) -> None:
+    researcher = acting_as("researcher", project="trial-1")
+    for path in (f"ImagingStudy/{known.chest}", f"Patient/{known.jane}"):
+        hidden = issue(await client.get(f"/fhir/{path}", headers=researcher), 404)
+        assert hidden == issue(await client.get(f"/fhir/{path}1", headers=researcher), 404)
+    for query in (
+        f"ImagingStudy?_id={known.chest}",
+        f"ImagingStudy?patient={known.jane}",
+        "ImagingStudy?identifier=ACC-CHEST",
+        f"ImagingStudy?series={known.chest}.1",
+        "Patient?identifier=P1",
+    ):
+        bundle = fhir(await client.get(f"/fhir/{query}", headers=researcher))
+        assert (ids(bundle), bundle["total"]) == ([], 0)
+
+
+async def test_a_researcher_whose_token_names_no_project_sees_nothing(
+    client: httpx.AsyncClient, known: Known, acting_as: Headers
+) -> None:
+    for path in ("ImagingStudy", f"ImagingStudy/{known.chest}", "Patient", "ImagingStudy?_count=0"):
+        refusal = issue(await client.get(f"/fhir/{path}", headers=acting_as("researcher")), 403)
+        assert "the token has to name it" in refusal["diagnostics"]
+        assert "expression" not in refusal
+
+
+DCM = "http://dicom.nema.org/resources/ontology/DCM"
 OBSERVATION = "http://terminology.hl7.org/CodeSystem/v3-ObservationValue"
 
 
@@ -163,17 +335,26 @@ async def test_billing_sees_record_numbers_and_no_names(
         ("billing", "ImagingStudy?_sort=-patient-name", ["ImagingStudy.subject.display"]),
         ("billing", "ImagingStudy?description=ct", ["ImagingStudy.description"]),
         ("billing", "Endpoint", ["Endpoint.id"]),
-        ("admin", "Patient", ["Patient.id"]),
+        ("admin", "Patient?name=doe", ["Patient.name"]),
+        ("admin", "Patient?birthdate=1985", ["Patient.birthDate"]),
+        ("admin", "ImagingStudy?description=ct", ["ImagingStudy.description"]),
         ("admin", "ImagingStudy?patient=x", ["ImagingStudy.subject"]),
         ("admin", "ImagingStudy?subject:missing=true", ["ImagingStudy.subject"]),
         ("admin", "ImagingStudy?_sort=patient", ["ImagingStudy.subject"]),
-        ("researcher", "ImagingStudy?identifier=ACC-CHEST", ["ImagingStudy.identifier"]),
         ("researcher", "ImagingStudy?started=2024", ["ImagingStudy.started"]),
-        ("researcher", "ImagingStudy?series=x", ["ImagingStudy.series.uid"]),
+        ("researcher", "ImagingStudy?started:missing=true", ["ImagingStudy.started"]),
         ("researcher", "ImagingStudy?_lastUpdated=gt2020", ["ImagingStudy.meta"]),
-        ("researcher", "ImagingStudy?_sort=started,patient",
-         ["ImagingStudy.started", "ImagingStudy.subject"]),
-        ("researcher", "Patient", ["Patient.id"]),
+        ("researcher", "ImagingStudy?_sort=started,patient", ["ImagingStudy.started"]),
+        ("researcher", "ImagingStudy?_sort=-_lastUpdated", ["ImagingStudy.meta"]),
+        ("researcher", "ImagingStudy?description=ct", ["ImagingStudy.description"]),
+        ("researcher", "ImagingStudy?patient-name=doe", ["ImagingStudy.subject.display"]),
+        ("researcher", "Patient?name=doe", ["Patient.name"]),
+        ("researcher", "Patient?birthdate=1985", ["Patient.birthDate"]),
+        ("researcher", "Patient?_sort=birthdate", ["Patient.birthDate"]),
+        # orders tell something of every row, so they need the right on every row
+        *((role, "ImagingStudy?_sort=patient-name", ["ImagingStudy.subject.display"])
+          for role in TREATING),
+        *((role, "Patient?_sort=birthdate", ["Patient.birthDate"]) for role in TREATING),
         ("auditor", "ImagingStudy", ["ImagingStudy.id"]),
     ],
 )  # fmt: skip
@@ -185,7 +366,8 @@ async def test_nobody_searches_or_sorts_by_what_they_may_not_read(
     query: str,
     coordinates: list[str],
 ) -> None:
-    refusal = issue(await client.get(f"/fhir/{query}", headers=acting_as(role)), 403)
+    headers = acting_as(role, project="trial-1" if role == "researcher" else None)
+    refusal = issue(await client.get(f"/fhir/{query}", headers=headers), 403)
     assert refusal["code"] == "forbidden"
     assert refusal["expression"] == coordinates
 
@@ -209,10 +391,18 @@ async def test_what_a_closed_element_refers_to_does_not_come_along(
     client: httpx.AsyncClient, known: Known, acting_as: Headers
 ) -> None:
     includes = "_include=ImagingStudy:patient&_include=ImagingStudy:endpoint"
-    for role, included in (("admin", ["dicomweb"]), ("researcher", [])):
-        response = await client.get(f"/fhir/ImagingStudy?{includes}", headers=acting_as(role))
-        bundle = fhir(response)
-        assert (bundle["total"], ids(bundle, "include")) == (4, included)
+    response = await client.get(f"/fhir/ImagingStudy?{includes}", headers=acting_as("admin"))
+    bundle = fhir(response)
+    assert (bundle["total"], ids(bundle, "include")) == (4, ["dicomweb"])
+
+
+async def test_an_admin_sees_of_patients_the_record_number_alone(
+    client: httpx.AsyncClient, known: Known, acting_as: Headers
+) -> None:
+    bundle = fhir(await client.get("/fhir/Patient?identifier=P2", headers=acting_as("admin")))
+    [entry] = bundle["entry"]
+    assert told(entry["resource"]) == {"Patient.id", "Patient.identifier"}
+    assert (entry["resource"]["id"], is_subset(entry["resource"])) == (known.richard, True)
 
 
 async def test_an_admin_sees_masks_where_fhir_demands_a_value(

@@ -75,11 +75,11 @@ DCM = "http://dicom.nema.org/resources/ontology/DCM"
     ],
 )
 async def test_a_search_finds(
-    provider: httpx.AsyncClient, known: Known, query: str, found: str
+    radiologist: httpx.AsyncClient, known: Known, query: str, found: str
 ) -> None:
     named = {name: getattr(known, name) for name in Known.__dataclass_fields__}
-    text = query.format(**named, base=str(provider.base_url).rstrip("/"), dcm=DCM)
-    bundle = fhir(await provider.get(f"ImagingStudy?{text}"))
+    text = query.format(**named, base=str(radiologist.base_url).rstrip("/"), dcm=DCM)
+    bundle = fhir(await radiologist.get(f"ImagingStudy?{text}"))
     expected = {named[name] for name in found.split()}
     assert set(ids(bundle)) == expected
     assert bundle.get("total") == len(expected) == len(ids(bundle))
@@ -104,22 +104,22 @@ async def test_a_search_finds(
     ],
 )
 async def test_a_patient_is_found(
-    provider: httpx.AsyncClient, known: Known, query: str, found: str
+    radiologist: httpx.AsyncClient, known: Known, query: str, found: str
 ) -> None:
-    bundle = fhir(await provider.get(f"Patient?{query.format(jane=known.jane)}"))
+    bundle = fhir(await radiologist.get(f"Patient?{query.format(jane=known.jane)}"))
     assert set(ids(bundle)) == {getattr(known, name) for name in found.split()}
 
 
-async def test_the_endpoint_says_where_dicomweb_is(provider: httpx.AsyncClient) -> None:
-    bundle = fhir(await provider.get("Endpoint?connection-type=dicom-wado-rs&status=active"))
+async def test_the_endpoint_says_where_dicomweb_is(radiologist: httpx.AsyncClient) -> None:
+    bundle = fhir(await radiologist.get("Endpoint?connection-type=dicom-wado-rs&status=active"))
     [entry] = bundle["entry"]
     assert entry["resource"]["address"] == "http://127.0.0.1:8000/dicomweb"
 
 
 async def test_a_match_is_the_whole_study_with_its_instances(
-    provider: httpx.AsyncClient, known: Known
+    radiologist: httpx.AsyncClient, known: Known
 ) -> None:
-    bundle = fhir(await provider.get("ImagingStudy", params={"_id": known.chest}))
+    bundle = fhir(await radiologist.get("ImagingStudy", params={"_id": known.chest}))
     [entry] = bundle["entry"]
     assert entry["fullUrl"] == f"http://127.0.0.1:8000/fhir/ImagingStudy/{known.chest}"
     assert entry["search"] == {"mode": "match"}
@@ -128,34 +128,34 @@ async def test_a_match_is_the_whole_study_with_its_instances(
         [f"{known.chest}.1.1", f"{known.chest}.1.2"],
         [f"{known.chest}.2.1", f"{known.chest}.2.2"],
     ]
-    assert entry["resource"] == fhir(await provider.get(f"ImagingStudy/{known.chest}"))
+    assert entry["resource"] == fhir(await radiologist.get(f"ImagingStudy/{known.chest}"))
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 50])
 @pytest.mark.parametrize("sort", ["", "started", "-started", "-_lastUpdated", "patient,-started"])
 async def test_following_next_visits_each_study_once(
-    provider: httpx.AsyncClient, known: Known, count: int, sort: str
+    radiologist: httpx.AsyncClient, known: Known, count: int, sort: str
 ) -> None:
-    whole = ids(fhir(await provider.get("ImagingStudy", params={"_sort": sort})))
-    pages = await walk(provider, f"ImagingStudy?_count={count}&_sort={sort}")
+    whole = ids(fhir(await radiologist.get("ImagingStudy", params={"_sort": sort})))
+    pages = await walk(radiologist, f"ImagingStudy?_count={count}&_sort={sort}")
     assert [one for page in pages for one in ids(page)] == whole
     assert set(whole) == known.studies
     assert len(pages) == -(-4 // count)
     assert {page["total"] for page in pages} == {4}
 
 
-async def test_studies_are_sorted(provider: httpx.AsyncClient, known: Known) -> None:
-    up = ids(fhir(await provider.get("ImagingStudy?_sort=started")))
+async def test_studies_are_sorted(radiologist: httpx.AsyncClient, known: Known) -> None:
+    up = ids(fhir(await radiologist.get("ImagingStudy?_sort=started")))
     assert up == [known.liver, known.skull, known.chest, known.knee]
-    assert ids(fhir(await provider.get("ImagingStudy?_sort=-started"))) == up[::-1]
-    by_patient = ids(fhir(await provider.get("ImagingStudy?_sort=patient,started")))
+    assert ids(fhir(await radiologist.get("ImagingStudy?_sort=-started"))) == up[::-1]
+    by_patient = ids(fhir(await radiologist.get("ImagingStudy?_sort=patient,started")))
     jane = by_patient.index(known.liver)
     assert by_patient[jane : jane + 2] == [known.liver, known.chest]
 
 
-async def test_links_name_only_what_was_understood(provider: httpx.AsyncClient) -> None:
+async def test_links_name_only_what_was_understood(radiologist: httpx.AsyncClient) -> None:
     address = "ImagingStudy?modality=CT&unknown=1&_format=json&_count=1&_sort=-started&_elements=id"
-    bundle = fhir(await provider.get(address))
+    bundle = fhir(await radiologist.get(address))
     own = link(bundle, "self")
     assert own is not None
     assert urlsplit(own).path == "/fhir/ImagingStudy"
@@ -166,19 +166,19 @@ async def test_links_name_only_what_was_understood(provider: httpx.AsyncClient) 
     assert parse_qsl(urlsplit(following).query)[:-1] == asked
 
 
-async def test_a_page_is_never_larger_than_the_server_likes(provider: httpx.AsyncClient) -> None:
-    own = link(fhir(await provider.get("ImagingStudy?_count=100000")), "self")
+async def test_a_page_is_never_larger_than_the_server_likes(radiologist: httpx.AsyncClient) -> None:
+    own = link(fhir(await radiologist.get("ImagingStudy?_count=100000")), "self")
     assert own == "http://127.0.0.1:8000/fhir/ImagingStudy?_count=200"
 
 
 @pytest.mark.parametrize("query", ["_count=0", "_summary=count", "_count=0&_total=none"])
-async def test_the_total_alone_can_be_asked_for(provider: httpx.AsyncClient, query: str) -> None:
-    bundle = fhir(await provider.get(f"ImagingStudy?modality=CT&{query}"))
+async def test_the_total_alone_can_be_asked_for(radiologist: httpx.AsyncClient, query: str) -> None:
+    bundle = fhir(await radiologist.get(f"ImagingStudy?modality=CT&{query}"))
     assert (bundle["total"], ids(bundle), link(bundle, "next")) == (2, [], None)
 
 
-async def test_the_total_can_be_left_out(provider: httpx.AsyncClient) -> None:
-    bundle = fhir(await provider.get("ImagingStudy?_total=none&_count=1"))
+async def test_the_total_can_be_left_out(radiologist: httpx.AsyncClient) -> None:
+    bundle = fhir(await radiologist.get("ImagingStudy?_total=none&_count=1"))
     assert "total" not in bundle
     assert link(bundle, "next") is not None
 
@@ -195,28 +195,32 @@ async def test_the_total_can_be_left_out(provider: httpx.AsyncClient) -> None:
     ],
 )  # fmt: skip
 async def test_what_studies_refer_to_comes_along_once(
-    provider: httpx.AsyncClient, known: Known, includes: list[str], included: list[str]
+    radiologist: httpx.AsyncClient, known: Known, includes: list[str], included: list[str]
 ) -> None:
     params = {"patient": known.jane, "_include": includes}
-    bundle = fhir(await provider.get("ImagingStudy", params=params))
+    bundle = fhir(await radiologist.get("ImagingStudy", params=params))
     assert bundle["total"] == 2
     assert set(ids(bundle)) == {known.chest, known.liver}
     assert ids(bundle, "include") == [known.jane if name == "jane" else name for name in included]
 
 
-async def test_a_search_by_post_finds_the_same(provider: httpx.AsyncClient, known: Known) -> None:
-    got = fhir(await provider.get(f"ImagingStudy?patient={known.jane}&modality=CT&_sort=started"))
+async def test_a_search_by_post_finds_the_same(
+    radiologist: httpx.AsyncClient, known: Known
+) -> None:
+    got = fhir(
+        await radiologist.get(f"ImagingStudy?patient={known.jane}&modality=CT&_sort=started")
+    )
     form = {"modality": "CT", "_sort": "started"}
-    posted = await provider.post(f"ImagingStudy/_search?patient={known.jane}", data=form)
+    posted = await radiologist.post(f"ImagingStudy/_search?patient={known.jane}", data=form)
     assert fhir(posted)["entry"] == got["entry"]
     assert link(fhir(posted), "self") == link(got, "self")
 
 
 async def test_a_head_answers_as_get_without_a_body(
-    provider: httpx.AsyncClient, known: Known
+    radiologist: httpx.AsyncClient, known: Known
 ) -> None:
     for path in ("metadata", "ImagingStudy?modality=CT", f"ImagingStudy/{known.chest}"):
-        got, head = await provider.get(path), await provider.head(path)
+        got, head = await radiologist.get(path), await radiologist.head(path)
         assert (head.status_code, head.content) == (200, b"")
         same = ("content-type", "etag", "last-modified")
         assert [head.headers.get(name) for name in same] == [got.headers.get(name) for name in same]
@@ -245,27 +249,27 @@ async def test_a_head_answers_as_get_without_a_body(
 )
 @pytest.mark.parametrize("handling", ["lenient", "strict"])
 async def test_what_is_known_and_wrong_is_refused_either_way(
-    provider: httpx.AsyncClient, query: str, code: str, handling: str
+    radiologist: httpx.AsyncClient, query: str, code: str, handling: str
 ) -> None:
     headers = {"Prefer": f"handling={handling}"}
-    response = await provider.get(f"ImagingStudy?{query}", headers=headers)
+    response = await radiologist.get(f"ImagingStudy?{query}", headers=headers)
     assert issue(response, 400)["code"] == code
 
 
 @pytest.mark.parametrize("query", ["unknown=1", "_revinclude=x", "_summary=true", "_elements=id"])
 async def test_what_is_unknown_is_refused_only_if_so_preferred(
-    provider: httpx.AsyncClient, query: str
+    radiologist: httpx.AsyncClient, query: str
 ) -> None:
-    lenient = fhir(await provider.get(f"ImagingStudy?{query}"))
-    assert (lenient["total"], link(lenient, "self")) == (4, f"{provider.base_url}ImagingStudy")
+    lenient = fhir(await radiologist.get(f"ImagingStudy?{query}"))
+    assert (lenient["total"], link(lenient, "self")) == (4, f"{radiologist.base_url}ImagingStudy")
     strict = {"Prefer": "return=minimal; handling=strict"}
-    refusal = issue(await provider.get(f"ImagingStudy?{query}", headers=strict), 400)
+    refusal = issue(await radiologist.get(f"ImagingStudy?{query}", headers=strict), 400)
     assert refusal["code"] == "not-supported"
     assert "modality" in refusal["diagnostics"]
 
 
 async def test_every_declared_parameter_order_and_include_works(
-    client: httpx.AsyncClient, provider: httpx.AsyncClient, known: Known
+    client: httpx.AsyncClient, radiologist: httpx.AsyncClient, known: Known
 ) -> None:
     [rest] = fhir(await client.get("/fhir/metadata"))["rest"]
     values = {"token": "x", "reference": "x", "date": "2024", "string": "x"}
@@ -276,33 +280,33 @@ async def test_every_declared_parameter_order_and_include_works(
         assert {one["code"] for one in resource["interaction"]} == {"read", "search-type"}
         for one in resource["searchParam"]:
             params = {one["name"]: values[one["type"]]}
-            fhir(await provider.get(kind, params=params, headers=strict))
+            fhir(await radiologist.get(kind, params=params, headers=strict))
             absent = {f"{one['name']}:missing": "true"}
-            fhir(await provider.get(kind, params=absent, headers=strict))
+            fhir(await radiologist.get(kind, params=absent, headers=strict))
             sortable = PARAMETERS[kind][one["name"]].sortable
-            response = await provider.get(kind, params={"_sort": one["name"]}, headers=strict)
+            response = await radiologist.get(kind, params={"_sort": one["name"]}, headers=strict)
             assert response.status_code == (200 if sortable else 400)
             used += 1
         for value in resource.get("searchInclude", ()):
-            bundle = fhir(await provider.get(kind, params={"_include": value}, headers=strict))
+            bundle = fhir(await radiologist.get(kind, params={"_include": value}, headers=strict))
             assert ids(bundle, "include") != []
             used += 1
     assert used == sum(len(PARAMETERS[one]) for one in ("Patient", "ImagingStudy", "Endpoint")) + 3
 
 
-async def test_a_cursor_of_one_order_does_not_serve_another(provider: httpx.AsyncClient) -> None:
-    first = fhir(await provider.get("ImagingStudy?_count=1&_sort=started"))
+async def test_a_cursor_of_one_order_does_not_serve_another(radiologist: httpx.AsyncClient) -> None:
+    first = fhir(await radiologist.get("ImagingStudy?_count=1&_sort=started"))
     following = link(first, "next")
     assert following is not None
-    response = await provider.get(following.replace("_sort=started", "_sort=-started"))
+    response = await radiologist.get(following.replace("_sort=started", "_sort=-started"))
     assert issue(response, 400)["code"] == "invalid"
 
 
 async def test_who_searched_for_what_and_saw_whom_is_in_the_audit(
-    archive: Archive, provider: httpx.AsyncClient, known: Known
+    archive: Archive, radiologist: httpx.AsyncClient, known: Known
 ) -> None:
     asked = f"ImagingStudy?patient={known.richard}&unknown=1"
-    await provider.get(asked, headers={"X-Request-Id": "audited"})
+    await radiologist.get(asked, headers={"X-Request-Id": "audited"})
     [entry] = [one async for one in archive.database["audit_events"].find({"requestId": "audited"})]
     told = {"action", "resource", "outcome", "ids", "patients", "total", "query", "refused", "door"}
     assert {name: entry[name] for name in told} == {
