@@ -11,10 +11,11 @@ from app.identity.development import DevelopmentIssuer
 from app.identity.roles import ROLES
 from app.imaging.sources import Source, in_memory, sources
 from app.samples.archive import pydicom_files, samples
+from app.samples.people import UNKNOWN
 from app.settings import DEVELOPMENT_ISSUER
 from fhir.errors import Conflict
 from fhir.repository import Wanted
-from fhir.search import EVERYTHING
+from fhir.search import EVERYTHING, Has, negated
 
 # Other samples get another name, and are loaded once more.
 SAMPLES: Final = "samples-1"
@@ -41,16 +42,17 @@ async def a_patient(archive: Archive) -> str | None:
 
 
 async def care_teams(archive: Archive) -> None:
-    """Put whoever treats patients on the care team of all, but of one: for breaking the glass."""
+    """Put whoever treats patients on the care team of all, but of the one without a name.
+
+    For that one they have to break the glass.
+    """
+    named = negated(Has("identifier", UNKNOWN.identifier))
     wanted = Wanted(frozenset({"id"}))
-    patients = await archive.repository.find("Patient", EVERYTHING, wanted=wanted, limit=1_000)
-    largest = await a_patient(archive)
-    others = sorted(one.id for one in patients if one.id != largest)
+    patients = await archive.repository.find("Patient", named, wanted=wanted, limit=1_000)
     links = [
-        _member(f"{DEVELOPMENT_ISSUER}#{role}", patient)
-        for patient in (largest, *others[1:])
+        _member(f"{DEVELOPMENT_ISSUER}#{role}", patient.id)
+        for patient in patients
         for role in _TREATING
-        if patient is not None
     ]
     at_once = asyncio.Semaphore(16)
 

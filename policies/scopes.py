@@ -148,7 +148,8 @@ def _problems(
 def _text_problems(resource: str, text: str, check: CheckScope) -> Iterator[str]:
     for variable in VARIABLE.findall(text):
         if variable not in VARIABLES:
-            yield f"unknown variable '{{{variable}}}'; {instead(variable, VARIABLES)}"
+            known = [f"{{{one}}}" for one in VARIABLES]
+            yield f"unknown variable '{{{variable}}}'; {instead(f'{{{variable}}}', known)}"
     if re.search(r"[{}]", VARIABLE.sub("", text)):
         yield "a brace stands alone; write {variable}"
     said = check(resource, text)

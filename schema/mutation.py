@@ -41,8 +41,12 @@ class Confidentiality(Enum):
 
     U = strawberry.enum_value("U", description="Unrestricted.")
     N = strawberry.enum_value("N", description="Normal.")
-    R = strawberry.enum_value("R", description="Restricted: not shown to the patient.")
-    V = strawberry.enum_value("V", description="Very restricted: not shown to the patient.")
+    R = strawberry.enum_value(
+        "R", description="Restricted: as shipped, its patient sees that it is there."
+    )
+    V = strawberry.enum_value(
+        "V", description="Very restricted: as shipped, not there for its patient."
+    )
 
 
 _ID = argument("id", strawberry.ID, "Logical id.")

@@ -17,7 +17,9 @@ from app.imaging.ingest import Outcome
 from app.imaging.pictures import Pictures
 from app.main import create_app
 from app.store.local import LocalObjects
+from fhir.pseudonyms import Pseudonyms
 from tests.build import dicom, ramp, uid
+from tests.care import label, look_after, patient_of, take_off
 from tests.dicomweb.parts import address, parts_of, read, shipped
 
 ActingAs = Callable[..., dict[str, str]]
@@ -27,16 +29,16 @@ OCTETS = "application/octet-stream; transfer-syntax=1.2.840.10008.1.2.1"
 
 
 @pytest.fixture
-def provider(acting_as: ActingAs) -> dict[str, str]:
-    return acting_as("provider")
+def radiologist(acting_as: ActingAs) -> dict[str, str]:
+    return acting_as("radiologist")
 
 
 async def test_an_instance_comes_as_stored_in_one_part_by_default(
-    client: httpx.AsyncClient, provider: dict[str, str], load: Load
+    client: httpx.AsyncClient, radiologist: dict[str, str], load: Load
 ) -> None:
     data = dicom()
     await load(data)
-    answer = await client.get(address(data), headers=provider)
+    answer = await client.get(address(data), headers=radiologist)
     assert answer.status_code == 200
     [(headers, content)] = parts_of(answer)
     assert content == data
@@ -59,20 +61,20 @@ async def test_an_instance_comes_as_stored_in_one_part_by_default(
     ],
 )
 async def test_an_instance_comes_in_one_part_for_every_spelling_of_as_stored(
-    client: httpx.AsyncClient, provider: dict[str, str], load: Load, accept: str
+    client: httpx.AsyncClient, radiologist: dict[str, str], load: Load, accept: str
 ) -> None:
     data = dicom(transfer_syntax=uids.RLELossless)
     await load(data)
-    answer = await client.get(address(data), headers=provider | {"Accept": accept})
+    answer = await client.get(address(data), headers=radiologist | {"Accept": accept})
     assert [content for _, content in parts_of(answer)] == [data]
 
 
 async def test_an_instance_comes_alone_if_so_accepted(
-    client: httpx.AsyncClient, provider: dict[str, str], load: Load
+    client: httpx.AsyncClient, radiologist: dict[str, str], load: Load
 ) -> None:
     data = dicom(frames=3000)  # several pieces of storage
     await load(data)
-    answer = await client.get(address(data), headers=provider | {"Accept": "application/dicom"})
+    answer = await client.get(address(data), headers=radiologist | {"Accept": "application/dicom"})
     assert answer.status_code == 200
     assert answer.content == data
     assert answer.headers["content-type"] == (
@@ -91,11 +93,11 @@ async def test_an_instance_comes_alone_if_so_accepted(
     ],
 )
 async def test_an_instance_in_another_form_is_406_and_the_message_lists_what_there_is(
-    client: httpx.AsyncClient, provider: dict[str, str], load: Load, accept: str
+    client: httpx.AsyncClient, radiologist: dict[str, str], load: Load, accept: str
 ) -> None:
     data = dicom()
     await load(data)
-    answer = await client.get(address(data), headers=provider | {"Accept": accept})
+    answer = await client.get(address(data), headers=radiologist | {"Accept": accept})
     assert answer.status_code == 406
     assert answer.json()["detail"] == (
         "Not available in what you accept, but as "
@@ -105,13 +107,13 @@ async def test_an_instance_in_another_form_is_406_and_the_message_lists_what_the
 
 
 async def test_an_address_with_another_study_or_series_is_404(
-    client: httpx.AsyncClient, provider: dict[str, str], load: Load
+    client: httpx.AsyncClient, radiologist: dict[str, str], load: Load
 ) -> None:
     data, other = dicom(), dicom()
     await load(data, other)
     dataset, strange = read(data), read(other)
     answers = [
-        await client.get(wrong, headers=provider)
+        await client.get(wrong, headers=radiologist)
         for wrong in (
             address(data).replace(dataset.StudyInstanceUID, strange.StudyInstanceUID),
             address(data).replace(dataset.SeriesInstanceUID, strange.SeriesInstanceUID),
@@ -149,13 +151,13 @@ def native(dataset_bytes: bytes, number: int) -> bytes:
     ],
 )
 async def test_frames_are_uncompressed_by_default_whatever_is_stored(
-    client: httpx.AsyncClient, provider: dict[str, str], load: Load, transfer_syntax: str
+    client: httpx.AsyncClient, radiologist: dict[str, str], load: Load, transfer_syntax: str
 ) -> None:
     pixels = ramp(3, 15, 17)
     data = dicom(pixels=pixels, transfer_syntax=transfer_syntax)
     await load(data)
     accept = {"Accept": 'multipart/related; type="application/octet-stream"'}
-    answer = await client.get(f"{address(data)}/frames/3,1", headers=provider | accept)
+    answer = await client.get(f"{address(data)}/frames/3,1", headers=radiologist | accept)
     assert answer.status_code == 200
     third, first = (pixels[index].astype("<u2").tobytes() for index in (2, 0))
     assert parts_of(answer) == [
@@ -186,12 +188,12 @@ async def test_frames_are_uncompressed_by_default_whatever_is_stored(
     ],
 )
 async def test_uncompressed_frames_of_real_files_are_what_pydicom_decodes(
-    client: httpx.AsyncClient, provider: dict[str, str], load: Load, name: str, number: int
+    client: httpx.AsyncClient, radiologist: dict[str, str], load: Load, name: str, number: int
 ) -> None:
     data = shipped(name)
     await load(data)
     accept = {"Accept": "application/octet-stream"}
-    answer = await client.get(f"{address(data)}/frames/{number}", headers=provider | accept)
+    answer = await client.get(f"{address(data)}/frames/{number}", headers=radiologist | accept)
     assert answer.status_code == 200
     assert answer.headers["content-type"] == OCTETS
     expected = np.frombuffer(native(data, number), np.uint8)
@@ -201,12 +203,12 @@ async def test_uncompressed_frames_of_real_files_are_what_pydicom_decodes(
 
 
 async def test_native_colour_by_plane_stays_as_the_header_says(
-    client: httpx.AsyncClient, provider: dict[str, str], load: Load
+    client: httpx.AsyncClient, radiologist: dict[str, str], load: Load
 ) -> None:
     data = shipped("ExplVR_BigEnd.dcm")
     await load(data)
     accept = {"Accept": "application/octet-stream"}
-    answer = await client.get(f"{address(data)}/frames/1", headers=provider | accept)
+    answer = await client.get(f"{address(data)}/frames/1", headers=radiologist | accept)
     assert read(data).PlanarConfiguration == 1
     assert answer.content == read(data).PixelData
 
@@ -224,7 +226,7 @@ async def test_native_colour_by_plane_stays_as_the_header_says(
 )
 async def test_compressed_frames_come_as_stored_with_any_transfer_syntax(
     client: httpx.AsyncClient,
-    provider: dict[str, str],
+    radiologist: dict[str, str],
     load: Load,
     name: str,
     number: int,
@@ -246,34 +248,34 @@ async def test_compressed_frames_come_as_stored_with_any_transfer_syntax(
         f'multipart/related; type="{media_type}"; transfer-syntax={syntax}',
         'multipart/related; type="image/*"',
     ):
-        answer = await client.get(path, headers=provider | {"Accept": accept})
+        answer = await client.get(path, headers=radiologist | {"Accept": accept})
         [(headers, content)] = parts_of(answer)
         assert headers["Content-Type"] == f"{media_type}; transfer-syntax={syntax}"
         assert content == frames[number - 1]
-    alone = await client.get(path, headers=provider | {"Accept": media_type})
+    alone = await client.get(path, headers=radiologist | {"Accept": media_type})
     assert alone.headers["content-type"] == f"{media_type}; transfer-syntax={syntax}"
     assert alone.content == frames[number - 1]
 
 
 async def test_native_frames_have_one_form_for_any_transfer_syntax(
-    client: httpx.AsyncClient, provider: dict[str, str], load: Load
+    client: httpx.AsyncClient, radiologist: dict[str, str], load: Load
 ) -> None:
     data = dicom(transfer_syntax=uids.ExplicitVRBigEndian)
     await load(data)
     accept = {"Accept": 'multipart/related; type="application/octet-stream"; transfer-syntax=*'}
-    answer = await client.get(f"{address(data)}/frames/1", headers=provider | accept)
+    answer = await client.get(f"{address(data)}/frames/1", headers=radiologist | accept)
     [(headers, content)] = parts_of(answer)
     assert headers["Content-Type"] == OCTETS
     assert content == ramp()[0].tobytes()
 
 
 async def test_packed_bits_of_later_frames_begin_at_the_lowest_bit(
-    client: httpx.AsyncClient, provider: dict[str, str], load: Load
+    client: httpx.AsyncClient, radiologist: dict[str, str], load: Load
 ) -> None:
     data = shipped("liver.dcm")
     await load(data)
     answer = await client.get(
-        f"{address(data)}/frames/2", headers=provider | {"Accept": "application/octet-stream"}
+        f"{address(data)}/frames/2", headers=radiologist | {"Accept": "application/octet-stream"}
     )
     bits = np.unpackbits(np.frombuffer(answer.content, np.uint8), bitorder="little")
     expected = pixel_array(read(data), index=1)
@@ -284,11 +286,11 @@ async def test_packed_bits_of_later_frames_begin_at_the_lowest_bit(
     "listed", ["0", "1,", ",1", "1,,2", "a", "1-3", "-1", "1.0", "01", "9" * 10]
 )
 async def test_a_list_that_is_none_is_400(
-    client: httpx.AsyncClient, provider: dict[str, str], load: Load, listed: str
+    client: httpx.AsyncClient, radiologist: dict[str, str], load: Load, listed: str
 ) -> None:
     data = dicom()
     await load(data)
-    answer = await client.get(f"{address(data)}/frames/{listed}", headers=provider)
+    answer = await client.get(f"{address(data)}/frames/{listed}", headers=radiologist)
     assert answer.status_code == 400
     assert answer.json()["detail"] == (
         "Frames are listed as numbers from 1 with commas between them."
@@ -296,11 +298,11 @@ async def test_a_list_that_is_none_is_400(
 
 
 async def test_a_frame_that_is_not_there_is_404_and_says_how_many_are(
-    client: httpx.AsyncClient, provider: dict[str, str], load: Load
+    client: httpx.AsyncClient, radiologist: dict[str, str], load: Load
 ) -> None:
     data = dicom(frames=2)
     await load(data)
-    answer = await client.get(f"{address(data)}/frames/1,3", headers=provider)
+    answer = await client.get(f"{address(data)}/frames/1,3", headers=radiologist)
     assert answer.status_code == 404
     assert answer.json()["detail"] == (
         "This instance has 2 frames, and not all that are asked for."
@@ -308,103 +310,105 @@ async def test_a_frame_that_is_not_there_is_404_and_says_how_many_are(
 
 
 async def test_frames_of_an_instance_without_pixels_are_404(
-    client: httpx.AsyncClient, provider: dict[str, str], load: Load
+    client: httpx.AsyncClient, radiologist: dict[str, str], load: Load
 ) -> None:
     data = dicom(image=False)
     await load(data)
-    answer = await client.get(f"{address(data)}/frames/1", headers=provider)
+    answer = await client.get(f"{address(data)}/frames/1", headers=radiologist)
     assert answer.status_code == 404
     assert answer.json()["detail"] == "This instance has no pixel data."
 
 
 async def test_several_frames_do_not_come_alone(
-    client: httpx.AsyncClient, provider: dict[str, str], load: Load
+    client: httpx.AsyncClient, radiologist: dict[str, str], load: Load
 ) -> None:
     data = dicom(frames=2)
     await load(data)
     answer = await client.get(
-        f"{address(data)}/frames/1,2", headers=provider | {"Accept": "application/octet-stream"}
+        f"{address(data)}/frames/1,2", headers=radiologist | {"Accept": "application/octet-stream"}
     )
     assert answer.status_code == 406
 
 
 async def test_a_syntax_that_is_not_stored_is_406(
-    client: httpx.AsyncClient, provider: dict[str, str], load: Load
+    client: httpx.AsyncClient, radiologist: dict[str, str], load: Load
 ) -> None:
     data = dicom(transfer_syntax=uids.JPEGLSLossless)
     await load(data)
     accept = {"Accept": 'multipart/related; type="image/jp2"'}
-    answer = await client.get(f"{address(data)}/frames/1", headers=provider | accept)
+    answer = await client.get(f"{address(data)}/frames/1", headers=radiologist | accept)
     assert answer.status_code == 406
     assert "image/jls" in answer.json()["detail"]
 
 
 async def test_a_damaged_frame_is_406_uncompressed_and_comes_as_stored(
-    client: httpx.AsyncClient, provider: dict[str, str], load: Load
+    client: httpx.AsyncClient, radiologist: dict[str, str], load: Load
 ) -> None:
     damaged = b"\xff\xd8\xff\xf7" + bytes(96)
     data = dicom(pixels=[damaged], transfer_syntax=uids.JPEGLSLossless, Rows=16, Columns=16)
     await load(data)
     path = f"{address(data)}/frames/1"
-    answer = await client.get(path, headers=provider)
+    answer = await client.get(path, headers=radiologist)
     assert (answer.status_code, answer.json()["title"]) == (406, "UNDECODABLE")
-    as_stored = await client.get(path, headers=provider | {"Accept": "image/jls"})
+    as_stored = await client.get(path, headers=radiologist | {"Accept": "image/jls"})
     assert as_stored.content == damaged
 
 
 async def test_a_video_is_one_frame_that_comes_as_stored_only(
-    client: httpx.AsyncClient, provider: dict[str, str], load: Load
+    client: httpx.AsyncClient, radiologist: dict[str, str], load: Load
 ) -> None:
     syntax = uids.MPEG4HP41
     data = dicom(pixels=[b"\0\0\0\x18ftypmp42"], transfer_syntax=syntax, NumberOfFrames=99)
     await load(data)
-    answer = await client.get(f"{address(data)}/frames/1", headers=provider)
+    answer = await client.get(f"{address(data)}/frames/1", headers=radiologist)
     [(headers, content)] = parts_of(answer)
     assert headers["Content-Type"] == f"video/mp4; transfer-syntax={syntax}"
     assert content == b"\0\0\0\x18ftypmp42"
 
 
 async def test_the_query_goes_before_the_accept_header(
-    client: httpx.AsyncClient, provider: dict[str, str], load: Load
+    client: httpx.AsyncClient, radiologist: dict[str, str], load: Load
 ) -> None:
     data = dicom()
     await load(data)
     answer = await client.get(
         f"{address(data)}/frames/1",
         params={"accept": "application/octet-stream"},
-        headers=provider | {"Accept": "text/html"},
+        headers=radiologist | {"Accept": "text/html"},
     )
     assert answer.content == ramp()[0].tobytes()
 
 
 async def test_an_accept_header_that_cannot_be_understood_is_400(
-    client: httpx.AsyncClient, provider: dict[str, str], load: Load
+    client: httpx.AsyncClient, radiologist: dict[str, str], load: Load
 ) -> None:
     data = dicom()
     await load(data)
-    answer = await client.get(address(data), headers=provider | {"Accept": 'a/b; type="c'})
+    answer = await client.get(address(data), headers=radiologist | {"Accept": 'a/b; type="c'})
     assert answer.status_code == 400
 
 
 async def test_bytes_that_the_client_has_are_not_sent_again(
-    client: httpx.AsyncClient, provider: dict[str, str], load: Load, acting_as: ActingAs
+    client: httpx.AsyncClient, radiologist: dict[str, str], load: Load, acting_as: ActingAs
 ) -> None:
     data = dicom(frames=2)
     await load(data)
     tags = set()
     for path in ("", "/frames/1", "/frames/2", "/frames/1,2"):
-        first = await client.get(address(data) + path, headers=provider)
+        first = await client.get(address(data) + path, headers=radiologist)
         tag = first.headers["etag"]
         assert first.headers["cache-control"] == "private, no-cache"
         assert first.headers["vary"] == "Accept, Authorization"
-        assert (await client.get(address(data) + path, headers=provider)).content == first.content
+        assert (
+            await client.get(address(data) + path, headers=radiologist)
+        ).content == first.content
         again = await client.get(
-            address(data) + path, headers=provider | {"If-None-Match": f'"other", W/{tag}'}
+            address(data) + path, headers=radiologist | {"If-None-Match": f'"other", W/{tag}'}
         )
         assert (again.status_code, again.content) == (304, b"")
         assert again.headers["etag"] == tag
         changed = await client.get(
-            address(data) + path, headers=provider | {"If-None-Match": '"other"'}
+            address(data) + path, headers=radiologist | {"If-None-Match": '"other"'}
         )
         assert changed.content == first.content
         refused = await client.get(
@@ -439,28 +443,28 @@ def counted(archive: Archive) -> Iterator[tuple[httpx.AsyncClient, CountingObjec
 @pytest.mark.parametrize("transfer_syntax", [uids.ExplicitVRLittleEndian, uids.JPEG2000Lossless])
 @pytest.mark.parametrize("resource", ["", "/rendered", "/thumbnail"])
 async def test_a_frame_is_one_ranged_read(
-    archive: Archive, provider: dict[str, str], load: Load, transfer_syntax: str, resource: str
+    archive: Archive, radiologist: dict[str, str], load: Load, transfer_syntax: str, resource: str
 ) -> None:
     data = dicom(frames=20, transfer_syntax=transfer_syntax, fragments=3, table="none")
     await load(data)
     with counted(archive) as (client, objects):
         async with client:
-            answer = await client.get(f"{address(data)}/frames/13{resource}", headers=provider)
+            answer = await client.get(f"{address(data)}/frames/13{resource}", headers=radiologist)
     assert answer.status_code == 200
     [(start, end)] = objects.reads
     assert 0 < end - start <= 600
 
 
 async def test_an_answer_304_reads_nothing(
-    archive: Archive, client: httpx.AsyncClient, provider: dict[str, str], load: Load
+    archive: Archive, client: httpx.AsyncClient, radiologist: dict[str, str], load: Load
 ) -> None:
     data = dicom()
     await load(data)
     path = f"{address(data)}/frames/1"
-    tag = (await client.get(path, headers=provider)).headers["etag"]
+    tag = (await client.get(path, headers=radiologist)).headers["etag"]
     with counted(archive) as (counting, objects):
         async with counting:
-            answer = await counting.get(path, headers=provider | {"If-None-Match": tag})
+            answer = await counting.get(path, headers=radiologist | {"If-None-Match": tag})
     assert answer.status_code == 304
     assert objects.reads == []
 
@@ -468,13 +472,14 @@ async def test_an_answer_304_reads_nothing(
 @pytest.mark.parametrize(
     ("role", "file", "pixels"),
     [
-        ("provider", 200, 200),
         ("radiologist", 200, 200),
         ("technologist", 403, 200),
-        ("nurse", 403, 200),
-        ("resident", 403, 200),
+        ("provider", 403, 403),
+        ("attending", 403, 403),
+        ("fellow", 403, 403),
+        ("resident", 403, 403),
+        ("nurse", 403, 403),
         ("admin", 403, 403),
-        ("researcher", 403, 403),
         ("billing", 403, 403),
         ("auditor", 403, 403),
     ],
@@ -495,6 +500,91 @@ async def test_files_and_pixels_go_to_whom_the_policy_gives_them(
         if status == 403:
             assert set(answer.json()) == {"title", "status", "detail", "coordinates"}
             assert b"Secret" not in answer.content
+
+
+@pytest.mark.parametrize(
+    ("role", "file"),
+    [("provider", 200), ("attending", 200), ("fellow", 200), ("resident", 403), ("nurse", 403)],
+)
+async def test_whoever_treats_patients_gets_what_is_of_those_they_look_after(
+    client: httpx.AsyncClient,
+    acting_as: ActingAs,
+    load: Load,
+    archive: Archive,
+    role: str,
+    file: int,
+) -> None:
+    data, other = dicom(PatientID=uid()), dicom(PatientID=uid(), PatientName="Secret^Name")
+    await load(data, other)
+    headers = acting_as(role, subject=f"retrieving-{role}")
+
+    async def statuses(of: bytes) -> tuple[int, int]:
+        answers = [
+            await client.get(address(of) + path, headers=headers) for path in ("", "/frames/1")
+        ]
+        assert all(b"Secret" not in one.content for one in answers)
+        return answers[0].status_code, answers[1].status_code
+
+    assert await statuses(data) == (403, 403)
+    patient = await patient_of(archive, str(read(data).StudyInstanceUID))
+    link = await look_after(archive, f"retrieving-{role}", patient)
+    assert (await statuses(data), await statuses(other)) == ((file, 200), (403, 403))
+    await take_off(client, acting_as("admin"), link)
+    assert await statuses(data) == (403, 403)
+
+
+async def test_a_refusal_names_what_a_file_would_have_told(
+    client: httpx.AsyncClient, acting_as: ActingAs, load: Load
+) -> None:
+    data = dicom()
+    await load(data)
+    file = await client.get(address(data), headers=acting_as("provider"))
+    assert {"Image.file", "Image.pixels", "Patient.name"} <= set(file.json()["coordinates"])
+    # nothing of what anybody who finds the study reads
+    assert not {"Image.id", "Patient.id", "ImagingStudy.started"} & set(file.json()["coordinates"])
+    frame = await client.get(f"{address(data)}/frames/1", headers=acting_as("provider"))
+    assert frame.json()["coordinates"] == ["Image.pixels"]
+
+
+async def test_a_researcher_gets_files_and_pixels_under_pseudonyms_alone(
+    client: httpx.AsyncClient, acting_as: ActingAs, load: Load, archive: Archive
+) -> None:
+    data = dicom(PatientName="Secret^Name")
+    await load(data)
+    researcher = acting_as("researcher", project="trial-1")
+    made = Pseudonyms(archive.pseudonym_key, "trial-1")
+    dataset = read(data)
+    names = (dataset.StudyInstanceUID, dataset.SeriesInstanceUID, dataset.SOPInstanceUID)
+    study, series, instance = (made.uid(str(name)) for name in names)
+    given = f"/dicomweb/studies/{study}/series/{series}/instances/{instance}"
+    # a pseudonym can be asked by once it was given out
+    await client.get("/fhir/ImagingStudy?_count=200", headers=researcher)
+    for path in ("", "/frames/1"):
+        answer = await client.get(given + path, headers=researcher)
+        assert answer.status_code == 200
+        assert b"Secret" not in answer.content
+        assert (await client.get(address(data) + path, headers=researcher)).status_code == 404
+        nobody = await client.get(address(data) + path, headers=acting_as("researcher"))
+        assert (nobody.status_code, set(nobody.json())) == (403, {"title", "status", "detail"})
+
+
+@pytest.mark.parametrize("path", ["", "/frames/1", "/rendered", "/thumbnail"])
+async def test_a_restricted_study_gives_its_patient_not_even_the_uids_in_it(
+    client: httpx.AsyncClient, acting_as: ActingAs, load: Load, archive: Archive, path: str
+) -> None:
+    data = dicom(PatientID=uid())
+    await load(data)
+    study = str(read(data).StudyInstanceUID)
+    headers = acting_as("patient", patient=await patient_of(archive, study))
+    assert (await client.get(address(data) + path, headers=headers)).status_code == 200
+    await label(archive, study, "R")
+    for there, status in ((study, 200), (f"{study}.1", 404)):
+        found = await client.get(f"/fhir/ImagingStudy/{there}", headers=headers)
+        assert found.status_code == status
+    closed = await client.get(address(data) + path, headers=headers)
+    absent = await client.get(f"{address(data)}.9{path}", headers=headers)
+    assert (closed.status_code, absent.status_code) == (404, 404)
+    assert closed.json() == absent.json()
 
 
 async def test_a_patient_gets_their_own_files_and_learns_of_no_others(
@@ -545,7 +635,7 @@ async def test_what_was_given_out_and_what_was_not_is_audited(
 
 
 async def test_a_deleted_file_behind_a_record_is_404_not_half_an_answer(
-    client: httpx.AsyncClient, provider: dict[str, str], load: Load, archive: Archive
+    client: httpx.AsyncClient, radiologist: dict[str, str], load: Load, archive: Archive
 ) -> None:
     data = dicom()
     [outcome] = await load(data)
@@ -553,6 +643,6 @@ async def test_a_deleted_file_behind_a_record_is_404_not_half_an_answer(
     assert image is not None
     await archive.objects.delete(image.object_key)
     for path in ("", "/frames/1", "/rendered"):
-        answer = await client.get(address(data) + path, headers=provider)
+        answer = await client.get(address(data) + path, headers=radiologist)
         assert answer.status_code == 404
         assert image.object_key not in answer.text

@@ -436,7 +436,8 @@ async def test_who_may_not_store_is_refused_before_the_body_is_read(
     client: httpx.AsyncClient, acting_as: ActingAs, archive: Archive, role: str
 ) -> None:
     before = await counts(archive)
-    headers = acting_as(role) | {"Content-Type": "application/dicom"}
+    project = "trial-1" if role == "researcher" else None
+    headers = acting_as(role, project=project) | {"Content-Type": "application/dicom"}
     answer = await client.post("/dicomweb/studies", content=unread(), headers=headers)
     assert answer.status_code == 403
     assert answer.json()["title"] == "ACCESS_DENIED"

@@ -85,7 +85,7 @@ ONE = '[own]\ndescription = "Own"\n'
         (ONE + "Patient = 1\n", 3, None,
             "Patient needs a FHIR search text; for every row use 'any' in the rule"),
         (ONE + 'Patient = "_id={pateint}"\n', 3, None,
-            "unknown variable '{pateint}'; write 'patient'"),
+            "unknown variable '{pateint}'; write '{patient}'"),
         (ONE + 'Patient = "_id={patient"\n', 3, None, "a brace stands alone; write {variable}"),
     ],
 )  # fmt: skip

@@ -29,9 +29,9 @@ async def test_an_admin_deletes_a_study_with_everything_in_it(
         {"success": True, "data": {"studyInstanceUID": root}},
     )
     assert await whole(archive) == {name: count + 1 for name, count in before.items()}
-    gone = await client.get(f"/postdicom/studies/{root}", headers=acting_as("provider"))
+    gone = await client.get(f"/postdicom/studies/{root}", headers=acting_as("radiologist"))
     assert (gone.status_code, gone.json()["error"]["code"]) == (404, "STUDY_NOT_FOUND")
-    image = await client.get(f"/postdicom/images/{root}.1.1", headers=acting_as("provider"))
+    image = await client.get(f"/postdicom/images/{root}.1.1", headers=acting_as("radiologist"))
     assert image.status_code == 404
     again = await client.delete(f"/postdicom/studies/{root}", headers=acting_as("admin"))
     assert (again.status_code, again.json()["error"]["code"]) == (404, "STUDY_NOT_FOUND")
@@ -87,7 +87,8 @@ async def test_nobody_else_deletes_and_nothing_changes(
     assert document is not None
     patient = document["resource"]["subject"]["reference"].removeprefix("Patient/")
     before = await whole(archive)
-    headers = acting_as(role, patient=patient) if role == "patient" else acting_as(role)
+    named = {"patient": {"patient": patient}, "researcher": {"project": "trial-1"}}
+    headers = acting_as(role, **named.get(role, {}))
     for there in (root, uid()):
         answer = await client.delete(f"/postdicom/studies/{there}", headers=headers)
         assert (answer.status_code, answer.json()["error"]["code"]) == (403, "ACCESS_DENIED")

@@ -7,10 +7,17 @@ from httpx import AsyncClient
 
 from app.archive import Archive
 from tests.build import dicom, uid
+from tests.care import look_after, take_off
 from tests.rest.forms import ActingAs, put
 
 STUDY, IMAGE = uid("rest image", "study"), uid("rest image")
-DATA = dicom(StudyInstanceUID=STUDY, SOPInstanceUID=IMAGE, PatientName="Secret^Sue", PatientID="9")
+DATA = dicom(
+    StudyInstanceUID=STUDY,
+    SeriesInstanceUID=f"{STUDY}.1",  # names of tests hold its size: not another one every time
+    SOPInstanceUID=IMAGE,
+    PatientName="Secret^Sue",
+    PatientID="9",
+)
 TAG = f'"{hashlib.sha256(DATA).hexdigest()}"'
 SIZE = len(DATA)
 
@@ -28,7 +35,7 @@ async def patient(archive: Archive) -> str:
 async def test_the_object_comes_as_it_was_stored(
     client: AsyncClient, acting_as: ActingAs, path: str
 ) -> None:
-    answer = await client.get(path, headers=acting_as("provider"))
+    answer = await client.get(path, headers=acting_as("radiologist"))
     assert (answer.status_code, answer.content) == (200, DATA)
     told = {
         name: answer.headers[name]
@@ -59,7 +66,7 @@ async def test_the_object_comes_as_it_was_stored(
 async def test_a_range_is_exactly_these_bytes(
     client: AsyncClient, acting_as: ActingAs, asked: str, start: int, end: int
 ) -> None:
-    headers = acting_as("provider") | {"Range": asked}
+    headers = acting_as("radiologist") | {"Range": asked}
     answer = await client.get(f"/postdicom/images/{IMAGE}", headers=headers)
     assert (answer.status_code, answer.content) == (206, DATA[start:end])
     assert answer.headers["content-range"] == f"bytes {start}-{end - 1}/{SIZE}"
@@ -70,7 +77,7 @@ async def test_a_range_is_exactly_these_bytes(
 async def test_a_range_beyond_the_end_cannot_be_given(
     client: AsyncClient, acting_as: ActingAs, asked: str
 ) -> None:
-    headers = acting_as("provider") | {"Range": asked}
+    headers = acting_as("radiologist") | {"Range": asked}
     answer = await client.get(f"/postdicom/images/{IMAGE}", headers=headers)
     assert (answer.status_code, answer.json()["error"]["code"]) == (416, "RANGE_NOT_SATISFIABLE")
     assert answer.headers["content-range"] == f"bytes */{SIZE}"
@@ -80,13 +87,13 @@ async def test_a_range_beyond_the_end_cannot_be_given(
 async def test_what_is_not_one_range_is_ignored(
     client: AsyncClient, acting_as: ActingAs, asked: str
 ) -> None:
-    headers = acting_as("provider") | {"Range": asked}
+    headers = acting_as("radiologist") | {"Range": asked}
     answer = await client.get(f"/postdicom/images/{IMAGE}", headers=headers)
     assert (answer.status_code, answer.content) == (200, DATA)
 
 
 async def test_a_known_object_is_not_sent_again(client: AsyncClient, acting_as: ActingAs) -> None:
-    headers = acting_as("provider") | {"If-None-Match": f'"other", {TAG}'}
+    headers = acting_as("radiologist") | {"If-None-Match": f'"other", {TAG}'}
     answer = await client.get(f"/postdicom/images/{IMAGE}", headers=headers)
     assert (answer.status_code, answer.content) == (304, b"")
     assert answer.headers["etag"] == TAG
@@ -96,7 +103,7 @@ async def test_a_known_object_is_not_sent_again(client: AsyncClient, acting_as: 
 async def test_a_range_of_another_version_is_the_whole(
     client: AsyncClient, acting_as: ActingAs, tag: str, status: int
 ) -> None:
-    headers = acting_as("provider") | {"Range": "bytes=1-2", "If-Range": tag}
+    headers = acting_as("radiologist") | {"Range": "bytes=1-2", "If-Range": tag}
     answer = await client.get(f"/postdicom/images/{IMAGE}", headers=headers)
     assert answer.status_code == status
     assert answer.content == (DATA[1:3] if status == 206 else DATA)
@@ -104,7 +111,7 @@ async def test_a_range_of_another_version_is_the_whole(
 
 async def test_an_unknown_image_is_not_found(client: AsyncClient, acting_as: ActingAs) -> None:
     for wrong in (uid(), "Secret", "0" * 65):
-        answer = await client.get(f"/postdicom/images/{wrong}", headers=acting_as("provider"))
+        answer = await client.get(f"/postdicom/images/{wrong}", headers=acting_as("radiologist"))
         assert (answer.status_code, answer.json()["error"]["code"]) == (404, "NOT_FOUND")
         assert "Secret" not in answer.text
 
@@ -123,7 +130,44 @@ async def test_a_patient_gets_their_own_images_and_no_others(
 
 
 @pytest.mark.parametrize(
-    "role", ["nurse", "resident", "technologist", "admin", "auditor", "researcher", "billing"]
+    ("role", "status"),
+    [("provider", 200), ("attending", 200), ("fellow", 200), ("resident", 403), ("nurse", 403)],
+)
+async def test_whoever_treats_patients_gets_files_of_those_they_look_after_if_at_all(
+    archive: Archive,
+    client: AsyncClient,
+    acting_as: ActingAs,
+    patient: str,
+    role: str,
+    status: int,
+) -> None:
+    path = f"/postdicom/images/{IMAGE}"
+    headers = acting_as(role, subject=f"files-{role}")
+    refused = await client.get(path, headers=headers)
+    assert (refused.status_code, refused.json()["error"]["code"]) == (403, "ACCESS_DENIED")
+    named = set(refused.json()["error"]["details"]["coordinates"])
+    assert "Image.file" in named
+    assert "Secret" not in refused.text
+    link = await look_after(archive, f"files-{role}", patient)
+    answer = await client.get(path, headers=headers)
+    assert (answer.status_code, answer.content == DATA) == (status, status == 200)
+    await take_off(client, acting_as("admin"), link)
+    again = await client.get(path, headers=headers)
+    assert (again.status_code, again.json()) == (403, refused.json())
+
+
+async def test_a_researcher_gets_no_file_under_the_uid_that_is_stored(
+    client: AsyncClient, acting_as: ActingAs
+) -> None:
+    path = f"/postdicom/images/{IMAGE}"
+    stored = await client.get(path, headers=acting_as("researcher", project="trial-1"))
+    assert (stored.status_code, stored.json()["error"]["code"]) == (404, "NOT_FOUND")
+    nobody = await client.get(path, headers=acting_as("researcher"))
+    assert (nobody.status_code, nobody.json()["error"]["details"]) == (403, None)
+
+
+@pytest.mark.parametrize(
+    "role", ["nurse", "resident", "technologist", "admin", "auditor", "billing"]
 )
 async def test_who_may_not_have_files_gets_not_a_byte(
     archive: Archive, client: AsyncClient, acting_as: ActingAs, role: str

@@ -19,6 +19,10 @@ ROUTES = {
     ("/postdicom/images/{image_uid}", "get"),
     ("/postdicom/images/{image_uid}/data", "get"),
     ("/postdicom/audit/logs", "get"),
+    ("/postdicom/sessions", "get"),
+    ("/postdicom/sessions", "delete"),
+    ("/postdicom/sessions/{session_id}", "delete"),
+    ("/postdicom/permissions", "get"),
 }
 
 
@@ -101,7 +105,7 @@ async def test_every_parameter_is_described(client: AsyncClient) -> None:
 
 async def test_every_member_of_a_record_names_coordinates_that_exist(client: AsyncClient) -> None:
     schemas = (await document(client))["components"]["schemas"]
-    for name in ("Study", "StudyDetail", "Series", "Access"):
+    for name in ("Study", "StudyDetail", "Series", "Access", "Session"):
         members = schemas[name]["properties"]
         assert schemas[name]["required"] == list(members)
         for member in members.values():

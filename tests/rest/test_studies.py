@@ -7,7 +7,9 @@ from httpx import AsyncClient, Response
 
 from app.archive import Archive
 from fhir.parameters import index
+from fhir.pseudonyms import Pseudonyms
 from tests.build import study, uid
+from tests.care import TREATING, look_after, take_off
 from tests.rest.forms import ActingAs, put
 
 CHEST, HEAD, KNEE, FILM = (uid("rest", name) for name in ("chest", "head", "knee", "film"))
@@ -93,7 +95,7 @@ async def test_a_list_is_an_envelope_of_studies_and_says_where_it_stands(
     client: AsyncClient, acting_as: ActingAs
 ) -> None:
     answer = await client.get(
-        "/postdicom/studies", params={"limit": 1, "offset": 1}, headers=acting_as("provider")
+        "/postdicom/studies", params={"limit": 1, "offset": 1}, headers=acting_as("radiologist")
     )
     assert answer.json() == {
         "success": True,
@@ -171,7 +173,7 @@ async def test_criteria_find_exactly(
 async def test_each_order_is_kept_and_its_pages_visit_every_study_once(
     client: AsyncClient, acting_as: ActingAs, query: dict[str, str], order: list[str]
 ) -> None:
-    headers = acting_as("provider")
+    headers = acting_as("radiologist")
     assert await uids(client, headers, **query) == order
     pages = []
     for offset in range(6):
@@ -209,14 +211,14 @@ async def test_each_order_is_kept_and_its_pages_visit_every_study_once(
 async def test_what_makes_no_sense_is_refused_in_words_that_repeat_no_value(
     client: AsyncClient, acting_as: ActingAs, query: dict[str, Any], said: str
 ) -> None:
-    answer = await client.get("/postdicom/studies", params=query, headers=acting_as("provider"))
+    answer = await client.get("/postdicom/studies", params=query, headers=acting_as("radiologist"))
     body = failed(answer, 400, "INVALID_REQUEST")
     assert body["error"]["message"].startswith(said)
     assert "Zorn" not in answer.text
 
 
 async def test_a_study_has_its_series_in_order(client: AsyncClient, acting_as: ActingAs) -> None:
-    answer = await client.get(f"/postdicom/studies/{CHEST}", headers=acting_as("nurse"))
+    answer = await client.get(f"/postdicom/studies/{CHEST}", headers=acting_as("technologist"))
     body = answer.json()
     assert (answer.status_code, body["success"], body["metadata"]) == (200, True, {"refused": {}})
     assert body["data"].keys() == {*MEMBERS, "series"}
@@ -239,7 +241,7 @@ async def test_a_study_has_its_series_in_order(client: AsyncClient, acting_as: A
 async def test_a_study_that_is_not_there_is_not_found(
     client: AsyncClient, acting_as: ActingAs, wrong: str
 ) -> None:
-    answer = await client.get(f"/postdicom/studies/{wrong}", headers=acting_as("provider"))
+    answer = await client.get(f"/postdicom/studies/{wrong}", headers=acting_as("radiologist"))
     if "%2F" in wrong:  # two segments: no such route
         failed(answer, 404, "NOT_FOUND")
     else:
@@ -256,19 +258,6 @@ REFUSED = {
         "series.description",
         "series.bodyPart",
         "series.laterality",
-    },
-    "researcher": {
-        "patientId",
-        "patientName",
-        "studyDate",
-        "studyTime",
-        "description",
-        "accessionNumber",
-        "referringPhysician",
-        "accessLevel",
-        "series.seriesInstanceUID",
-        "series.description",
-        "series.seriesDate",
     },
     "billing": {
         "patientName",
@@ -292,24 +281,53 @@ REFUSED = {
         )
     },
 }
-SEE_ALL = (
-    "provider",
-    "radiologist",
-    "technologist",
-    "nurse",
-    "resident",
-    "fellow",
-    "attending",
-)
 
 
-@pytest.mark.parametrize("role", SEE_ALL)
-async def test_clinicians_see_every_member(
+@pytest.mark.parametrize("role", ["radiologist", "technologist"])
+async def test_whoever_makes_or_reports_images_sees_every_member(
     client: AsyncClient, acting_as: ActingAs, role: str
 ) -> None:
     answer = await client.get(f"/postdicom/studies/{CHEST}", headers=acting_as(role))
     assert answer.json()["metadata"]["refused"] == {}
     assert answer.json()["data"]["patientId"] == "MRN-1"
+
+
+@pytest.mark.parametrize("role", TREATING)
+async def test_whoever_treats_patients_sees_every_member_of_those_they_look_after_alone(
+    archive: Archive,
+    client: AsyncClient,
+    acting_as: ActingAs,
+    studies: dict[str, str],
+    role: str,
+) -> None:
+    me = acting_as(role, subject=f"rest-{role}")
+    closed = {
+        "patientName": ["ImagingStudy.subject.display"],
+        "referringPhysician": ["ImagingStudy.referrer"],
+    }
+
+    async def one(uid: str, headers: dict[str, str] = me) -> tuple[Any, Any]:
+        body = (await client.get(f"/postdicom/studies/{uid}", headers=headers)).json()
+        return body["data"], body["metadata"]["refused"]
+
+    async def names() -> dict[str, str | None]:
+        body = (await client.get("/postdicom/studies", headers=me)).json()
+        return {row["studyInstanceUID"]: row["patientName"] for row in body["data"]}
+
+    whole, _ = await one(CHEST, acting_as("radiologist"))
+    masked = whole | dict.fromkeys(closed)
+    assert await one(CHEST) == (masked, closed)
+    assert await names() == dict.fromkeys((CHEST, HEAD, KNEE, FILM))
+    link = await look_after(archive, f"rest-{role}", studies["MRN-1"])
+    assert await one(CHEST) == (whole, {})
+    assert (await one(KNEE))[1] == closed
+    assert await names() == {CHEST: "Zoe Zorn", HEAD: "Zoe Zorn", KNEE: None, FILM: None}
+    answer = await client.get("/postdicom/studies", params={"sortBy": "patientName"}, headers=me)
+    body = failed(answer, 403, "ACCESS_DENIED")
+    assert body["error"]["details"] == {"coordinates": ["ImagingStudy.subject.display"]}
+    await take_off(client, acting_as("admin"), link)
+    assert await one(CHEST) == (masked, closed)
+    assert await names() == dict.fromkeys((CHEST, HEAD, KNEE, FILM))
 
 
 @pytest.mark.parametrize("role", REFUSED)
@@ -344,7 +362,7 @@ async def test_the_refused_coordinates_stand_beside_their_members(
 ) -> None:
     body = (await client.get("/postdicom/studies", headers=acting_as("admin"))).json()
     assert body["metadata"]["refused"] == {
-        "patientId": ["ImagingStudy.subject", "Patient.id", "Patient.identifier"],
+        "patientId": ["ImagingStudy.subject"],
         "patientName": ["ImagingStudy.subject.display"],
         "description": ["ImagingStudy.description"],
         "referringPhysician": ["ImagingStudy.referrer"],
@@ -362,7 +380,7 @@ async def test_a_patient_sees_their_released_studies_and_nothing_of_others(
     assert body["metadata"]["totalCount"] == 2
     assert body["metadata"]["refused"] == {}
     assert await uids(client, headers, patientID="MRN-2") == []
-    assert await uids(client, headers, sortBy="patientName") == sorted((CHEST, HEAD), reverse=True)
+    assert await uids(client, headers) == sorted((CHEST, HEAD), reverse=True)
     for other in (KNEE, uid("rest", "nothing")):
         answer = await client.get(f"/postdicom/studies/{other}", headers=headers)
         assert failed(answer, 404, "STUDY_NOT_FOUND")["error"] == {
@@ -372,20 +390,76 @@ async def test_a_patient_sees_their_released_studies_and_nothing_of_others(
         }
 
 
-async def test_a_confidential_study_is_absent_for_its_patient_and_for_research(
-    client: AsyncClient, acting_as: ActingAs, studies: dict[str, str]
+async def test_of_a_confidential_study_its_patient_sees_that_it_is_there(
+    archive: Archive, client: AsyncClient, acting_as: ActingAs, studies: dict[str, str]
 ) -> None:
-    assert await uids(client, acting_as("patient", patient=studies["MRN-3"])) == []
-    found = await client.get(
-        "/postdicom/studies",
-        headers=acting_as("researcher"),
-    )
-    found_uids = [one["studyInstanceUID"] for one in found.json()["data"]]
-    assert found_uids == sorted((CHEST, HEAD, KNEE), reverse=True)
+    headers = acting_as("patient", patient=studies["MRN-3"])
+    assert await uids(client, headers) == []  # it is not released
+    record = await archive.database["studies"].find_one({"_id": FILM})
+    assert record is not None
+    released = {"system": "https://radiograph.dev/fhir/release", "code": "released"}
+    meta = record["resource"]["meta"] | {"tag": [released]}
+    resource = record["resource"] | {"meta": meta}
+    change = {"resource": resource, "index": index(resource)}
+    await archive.database["studies"].update_one({"_id": FILM}, {"$set": change})
+    page = (await client.get("/postdicom/studies", headers=headers)).json()
+    one = (await client.get(f"/postdicom/studies/{FILM}", headers=headers)).json()
+    await archive.database["studies"].replace_one({"_id": FILM}, record)
+    shown = dict.fromkeys(MEMBERS) | {
+        "studyInstanceUID": FILM,
+        "patientId": "MRN-3",
+        "status": "available",
+        "modalities": ["CR"],
+    }
+    assert page["data"] == [shown]
+    assert page["metadata"]["totalCount"] == 1
+    open_members = {"studyInstanceUID", "patientId", "status", "modalities"}
+    dates = {"studyDate", "studyTime"}  # open, and unknown of this one
+    assert page["metadata"]["refused"].keys() == MEMBERS - open_members - dates
+    assert one["data"] == shown | {"series": None}
+
+
+async def test_research_sees_no_confidential_study_and_of_others_pseudonyms(
+    archive: Archive, client: AsyncClient, acting_as: ActingAs, studies: dict[str, str]
+) -> None:
+    headers = acting_as("researcher", project="trial-1")
+    made = Pseudonyms(archive.pseudonym_key, "trial-1")
+    found = await client.get("/postdicom/studies", headers=headers)
+    rows = {one["studyInstanceUID"]: one for one in found.json()["data"]}
+    stored = sorted((CHEST, HEAD, KNEE), reverse=True)
+    assert list(rows) == [made.uid(one) for one in stored]
     assert found.json()["metadata"]["totalCount"] == 3
-    assert "MRN" not in found.text
-    assert "Zorn" not in found.text
-    assert "2024" not in found.text
+    for secret in ("MRN", "Zorn", "Abel", "2024", "2023", "ACC1", "Rita", CHEST, HEAD, KNEE):
+        assert secret not in found.text
+    assert rows[made.uid(CHEST)] == {
+        "studyInstanceUID": made.uid(CHEST),
+        "patientId": made.number(studies["MRN-1"]),
+        "patientName": None,
+        "studyDate": None,
+        "studyTime": None,
+        "status": "available",
+        "modalities": ["CT"],
+        "description": None,
+        "accessionNumber": made.accession("ACC1"),
+        "referringPhysician": None,
+        "bodyParts": ["816094009"],
+        "numberOfSeries": 2,
+        "numberOfInstances": 4,
+        "accessLevel": "restricted",
+    }
+    assert found.json()["metadata"]["refused"] == {
+        "patientName": ["ImagingStudy.subject.display"],
+        "description": ["ImagingStudy.description"],
+        "referringPhysician": ["ImagingStudy.referrer"],
+    }
+    one = await client.get(f"/postdicom/studies/{made.uid(CHEST)}", headers=headers)
+    assert [part["seriesInstanceUID"] for part in one.json()["data"]["series"]] == [
+        made.uid(f"{CHEST}.{number}") for number in (1, 2)
+    ]
+    real = await client.get(f"/postdicom/studies/{CHEST}", headers=headers)
+    failed(real, 404, "STUDY_NOT_FOUND")
+    nobody = await client.get("/postdicom/studies", headers=acting_as("researcher"))
+    assert failed(nobody, 403, "ACCESS_DENIED")["error"]["details"] is None
 
 
 @pytest.mark.parametrize(
@@ -394,12 +468,14 @@ async def test_a_confidential_study_is_absent_for_its_patient_and_for_research(
         (
             "admin",
             {"patientID": "MRN-1"},
-            ["ImagingStudy.subject", "Patient.id", "Patient.identifier"],
+            ["ImagingStudy.subject"],
         ),
         ("admin", {"sortBy": "patientName"}, ["ImagingStudy.subject.display"]),
         ("billing", {"sortBy": "patientName"}, ["ImagingStudy.subject.display"]),
         ("billing", {"modality": "CT"}, ["ImagingStudy.series.modality"]),
         ("billing", {"accessLevel": "public"}, ["ImagingStudy.meta"]),
+        ("patient", {"sortBy": "patientName"}, ["ImagingStudy.subject.display"]),
+        ("patient", {"sortBy": "modality"}, ["ImagingStudy.series.modality"]),
         ("researcher", {"studyDate": "20240229", "sortBy": "modality"}, ["ImagingStudy.started"]),
         ("researcher", {"sortBy": "studyDate"}, ["ImagingStudy.started"]),
         ("auditor", {}, ["ImagingStudy.id"]),
@@ -412,7 +488,8 @@ async def test_what_may_not_be_read_can_neither_be_searched_nor_sorted_by(
     query: dict[str, str],
     coordinates: list[str],
 ) -> None:
-    answer = await client.get("/postdicom/studies", params=query, headers=acting_as(role))
+    headers = acting_as(role, project="trial-1" if role == "researcher" else None)
+    answer = await client.get("/postdicom/studies", params=query, headers=headers)
     body = failed(answer, 403, "ACCESS_DENIED")
     assert body["error"]["details"] == {"coordinates": coordinates}
     assert CHEST not in answer.text
@@ -458,7 +535,7 @@ async def test_health_needs_no_token(client: AsyncClient) -> None:
 async def test_a_search_is_in_the_audit_with_its_words(
     archive: Archive, client: AsyncClient, acting_as: ActingAs, studies: dict[str, str]
 ) -> None:
-    headers = acting_as("provider") | {"X-Request-Id": "one-search"}
+    headers = acting_as("radiologist") | {"X-Request-Id": "one-search"}
     await uids(client, headers, patientID="MRN-2")
     cursor = archive.database["audit_events"].find({"requestId": "one-search"})
     written = {(one["resource"], one["query"]): one async for one in cursor}

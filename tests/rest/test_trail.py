@@ -55,7 +55,7 @@ async def read(client: AsyncClient, headers: dict[str, str], **query: Any) -> di
 async def test_an_access_can_be_read_with_everything_that_was_written(
     client: AsyncClient, acting_as: ActingAs, patient: str
 ) -> None:
-    someone = acting_as("provider", subject="dr-one") | {"X-Request-Id": "trail-read"}
+    someone = acting_as("radiologist", subject="dr-one") | {"X-Request-Id": "trail-read"}
     await client.get(f"/fhir/ImagingStudy/{STUDY}", headers=someone)
     body = await read(client, acting_as("auditor"), userId=f"{DEVELOPMENT_ISSUER}#dr-one")
     [event] = body["data"]
@@ -65,7 +65,7 @@ async def test_an_access_can_be_read_with_everything_that_was_written(
         "outcome": "allowed",
         "success": True,
         "userId": f"{DEVELOPMENT_ISSUER}#dr-one",
-        "roles": ["provider"],
+        "roles": ["radiologist"],
         "address": "127.0.0.1",
         "door": "fhir",
         "requestId": "trail-read",
@@ -83,6 +83,33 @@ async def test_an_access_can_be_read_with_everything_that_was_written(
         "hasMore": False,
         "refused": {},
     }
+
+
+async def test_elements_that_were_not_given_are_named_though_the_rest_was_read(
+    client: AsyncClient, acting_as: ActingAs
+) -> None:
+    someone = acting_as("provider", subject="dr-two")
+    await client.get(f"/postdicom/studies/{STUDY}", headers=someone)
+    who = f"{DEVELOPMENT_ISSUER}#dr-two"
+    body = await read(client, acting_as("auditor"), userId=who, action="read")
+    [event] = body["data"]
+    assert (event["resource"], event["outcome"], event["success"]) == (
+        "ImagingStudy",
+        "allowed",
+        True,
+    )
+    assert event["refused"] == ["ImagingStudy.referrer", "ImagingStudy.subject.display"]
+
+
+@pytest.mark.parametrize("name", ["a|b", "a,b", "a\\b", "a|b,c\\|$d"])
+async def test_whoever_has_separators_in_their_name_is_found_by_it(
+    client: AsyncClient, acting_as: ActingAs, name: str
+) -> None:
+    await client.get("/fhir/ImagingStudy", headers=acting_as("nurse", subject=name))
+    who = f"{DEVELOPMENT_ISSUER}#{name}"
+    body = await read(client, acting_as("auditor"), userId=who)
+    assert [(one["userId"], one["action"]) for one in body["data"]] == [(who, "search")]
+    assert body["metadata"]["totalCount"] == 1
 
 
 async def test_what_was_refused_is_found_by_its_outcome(
@@ -176,11 +203,20 @@ async def test_reading_the_audit_is_in_the_audit(client: AsyncClient, acting_as:
 async def test_nobody_but_the_auditor_reads_the_audit(
     client: AsyncClient, acting_as: ActingAs, role: str
 ) -> None:
-    answer = await client.get(LOGS, headers=acting_as(role))
+    headers = acting_as(role, project="trial-1" if role == "researcher" else None)
+    answer = await client.get(LOGS, headers=headers)
     body = answer.json()
     assert (answer.status_code, body["error"]["code"]) == (403, "ACCESS_DENIED")
     assert body["error"]["details"] == {"coordinates": ["AuditEvent.id"]}
     assert "data" not in body
+
+
+async def test_a_researcher_without_a_project_is_refused_before_any_element(
+    client: AsyncClient, acting_as: ActingAs
+) -> None:
+    body = (await client.get(LOGS, headers=acting_as("researcher"))).json()
+    assert body.keys() == {"success", "error"}
+    assert (body["error"]["code"], body["error"]["details"]) == ("ACCESS_DENIED", None)
 
 
 @pytest.mark.parametrize(

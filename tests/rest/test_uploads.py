@@ -356,7 +356,8 @@ async def test_who_may_not_store_is_refused_before_the_body_is_read(
         raise AssertionError("the body was read")
         yield b""
 
-    answer = await client.post(STUDIES, content=unread(), headers=acting_as(role) | FORM)
+    headers = acting_as(role, project="trial-1" if role == "researcher" else None) | FORM
+    answer = await client.post(STUDIES, content=unread(), headers=headers)
     assert (answer.status_code, answer.json()["error"]) == (
         403,
         {

@@ -184,18 +184,21 @@ async def test_a_very_restricted_or_withheld_study_is_not_there_for_its_patient(
         ).status_code == 200
 
 
-async def test_of_a_restricted_study_its_patient_sees_id_and_status_alone(
+async def test_of_a_restricted_study_its_patient_sees_that_it_was_made_when_and_with_what(
     client: httpx.AsyncClient, known: Known, acting_as: Headers, relabelled: Relabel
 ) -> None:
     await relabelled("R")
     jane = acting_as("patient", patient=known.jane)
     response = await client.get(f"/fhir/ImagingStudy/{known.chest}", headers=jane)
-    assert fhir(response) == {
+    study = fhir(response)
+    assert [one["code"] for one in study.pop("modality")] == ["CT"]
+    assert study == {
         "resourceType": "ImagingStudy",
         "id": known.chest,
         "meta": {"security": [{"system": OBSERVATION, "code": "SUBSETTED"}]},
         "status": "available",
-        "subject": MASKED,
+        "subject": {"reference": f"Patient/{known.jane}"},
+        "started": "2024-03-01T10:15:30+01:00",
     }
     assert not {"etag", "last-modified"} & set(response.headers)
     for query, found in (
@@ -203,18 +206,20 @@ async def test_of_a_restricted_study_its_patient_sees_id_and_status_alone(
         ("modality=CT", set()),
         ("modality:not=US", set()),
         ("modality:missing=true", set()),
-        ("started=2024", set()),
+        ("started=2024", {known.chest}),
         ("identifier=ACC-CHEST", set()),
         ("_security=R", set()),
-        (f"patient={known.jane}", {known.liver}),
+        (f"patient={known.jane}", {known.chest, known.liver}),
         (f"series={known.chest}.1", set()),
         ("description=thorax", set()),
     ):
         bundle = fhir(await client.get(f"/fhir/ImagingStudy?{query}", headers=jane))
         assert (set(ids(bundle)), bundle["total"]) == (found, len(found)), query
-    # an order would tell when the restricted one was
-    refusal = await client.get("/fhir/ImagingStudy?_sort=started", headers=jane)
-    assert issue(refusal, 403)["expression"] == ["ImagingStudy.started"]
+    bundle = fhir(await client.get("/fhir/ImagingStudy?_sort=started", headers=jane))
+    assert ids(bundle) == [known.liver, known.chest]
+    # an order would tell what the restricted one says
+    refusal = await client.get("/fhir/ImagingStudy?_sort=_lastUpdated", headers=jane)
+    assert issue(refusal, 403)["expression"] == ["ImagingStudy.meta"]
     richard = acting_as("patient", patient=known.richard)
     issue(await client.get(f"/fhir/ImagingStudy/{known.chest}", headers=richard), 404)
 
