@@ -1,0 +1,97 @@
+"""What each mutation is tried with, and what it does it to."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from tests.doors.people import Person
+from tests.doors.planted import OPEN_IDS, OPEN_REQUEST_ID, OPEN_SESSION_ID
+from tests.doors.world import World
+
+_NOTHING: frozenset[str] = frozenset()
+_NEWCOMER = "https://elsewhere.example#newcomer"
+OWN = frozenset({"own"})
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One mutation as somebody tries it.
+
+    Attributes:
+        arguments: As GraphQL has them.
+        held: Scopes that hold on the record that it is done to, beside those that hold on what
+            is planted of that type.
+        exists: Whether there is such a record.
+    """
+
+    arguments: str
+    held: frozenset[str] = _NOTHING
+    exists: bool = True
+
+
+Write = Callable[[World, Person], Attempt]
+
+
+def _about_patient(more: str) -> Write:
+    return lambda world, person: Attempt(f'patient: "{world.target(person).patient}", {more}')
+
+
+def _about_study(more: str = "") -> Write:
+    return lambda world, person: Attempt(f'study: "{world.target(person).study}"{more}')
+
+
+def _open(kind: str) -> Write:
+    return lambda world, person: Attempt(f'id: "{OPEN_IDS[kind]}"')
+
+
+def _own_glass(world: World, person: Person) -> Attempt:
+    broke = person.relation == "broke the glass"
+    return Attempt(f'id: "link-of-{person.subject}"', OWN, exists=broke)
+
+
+def _break_glass(world: World, person: Person) -> Attempt:
+    patient = world.target(person).patient
+    return Attempt(f'patient: "{patient}", reason: "nobody else is here", minutes: 5', OWN)
+
+
+def _request(world: World, person: Person) -> Attempt:
+    target = world.target(person)
+    said = 'reason: "for my doctor", urgency: urgent'
+    return Attempt(f'patient: "{target.patient}", study: "{target.study}", {said}', OWN)
+
+
+def _unreleased(world: World, person: Person) -> Attempt:
+    return Attempt(f'study: "{world.burned_in.study}"')
+
+
+def _answer(accepted: str) -> Write:
+    return lambda world, person: Attempt(f'id: "{OPEN_REQUEST_ID}", accepted: {accepted}')
+
+
+def _save(world: World, person: Person) -> Attempt:
+    rules = world.policy()["rules.csv"].decode() + "\n# looked at\n"
+    text = rules.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    files = f'[{{name: "rules.csv", text: "{text}"}}]'
+    return Attempt(f'files: {files}, expectedEdition: "{world.edition}"')
+
+
+# A mutation that is not here fails `test_mutations` by its name.
+ATTEMPTS: Mapping[str, tuple[Write, ...]] = MappingProxyType(
+    {
+        "breakGlass": (_break_glass,),
+        "endBreakGlass": (_open("BreakGlass"), _own_glass),
+        "addToCareTeam": (_about_patient(f'agent: "{_NEWCOMER}"'),),
+        "removeFromCareTeam": (_open("CareTeam"),),
+        "addProxy": (_about_patient(f'agent: "{_NEWCOMER}"'),),
+        "removeProxy": (_open("Proxy"),),
+        "assignStudy": (_about_study(f', agent: "{_NEWCOMER}"'),),
+        "unassignStudy": (_open("Assignment"),),
+        "releaseStudy": (_unreleased,),
+        "withholdStudy": (_about_study(),),
+        "labelStudy": (_about_study(", confidentiality: V"),),
+        "requestRelease": (_request,),
+        "answerReleaseRequest": (_answer("false"), _answer("true")),
+        "endSession": (lambda world, person: Attempt(f'id: "{OPEN_SESSION_ID}"'),),
+        "savePolicy": (_save,),
+    }
+)
