@@ -64,8 +64,8 @@ Interaction = Literal["c", "r", "u", "d", "s"]
 INTERACTIONS: Mapping[str, Interaction] = MappingProxyType(
     {"create": "c", "read": "r", "update": "u", "delete": "d", "search": "s"}
 )
-# Rows of these types say by their scopes in which view a caller is.
-_VIEWED = ("Patient.id", "ImagingStudy.id", "Image.id")
+# Rows of these types say by their scopes in which view a caller is; of others there is one view.
+VIEWED = frozenset({"Patient", "ImagingStudy", "Image"})
 
 
 @dataclass(slots=True)
@@ -94,8 +94,8 @@ class Access:
         self.smart = Smart.of(self.caller.scopes, self.caller.context)
         views = {
             self._view_of(scope)
-            for coordinate in _VIEWED
-            for scopes in self.grant.decision(coordinate).allow
+            for resource in VIEWED
+            for scopes in self.grant.decision(f"{resource}.id").allow
             for scope in scopes
         }
         self.view = "deidentified" if views == {"deidentified"} else "identified"
@@ -224,11 +224,13 @@ class Access:
         A scope of the other view opens none.
         """
         return {
-            scope: self._rows_of(scope, resource)
-            if self._view_of(scope) == self.view or scope == ANY
-            else NOTHING
+            scope: self._rows_of(scope, resource) if self.in_view(scope, resource) else NOTHING
             for scope in scopes
         }
+
+    def in_view(self, scope: str, resource: str) -> bool:
+        """Say whether a scope can open rows of a type in the caller's view."""
+        return resource not in VIEWED or scope == ANY or self._view_of(scope) == self.view
 
     def denied(self, scopes: Iterable[str], resource: str) -> dict[str, Filter]:
         """Give the filter that says whether a scope closes a row, in whichever view."""

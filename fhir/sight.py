@@ -114,7 +114,7 @@ def _held(access: Access, decided: Decision, resource: str) -> Decision:
     held = {
         one
         for one in decided.scopes
-        if scopes[one].view == access.view and scopes[one].reaches(resource)
+        if access.in_view(one, resource) and scopes[one].reaches(resource)
     } | {ANY}
     return decision((one & held for one in decided.allow), decided.deny & held)
 

@@ -48,6 +48,10 @@ _LABELS: Final = frozenset({"LO", "SH"})
 _BIRTH: Final = frozenset({0x00100030, 0x00100032})
 _PATIENT_GROUP: Final = 0x0010
 _FREE: Final = ("Comment", "Notes")
+# What was asked for and done, in a hospital's own codes and their meanings: of anybody's making.
+_OWN_CODES: Final = frozenset(
+    {0x00081032, 0x00321064, 0x00400008, 0x00400260, 0x0040100A, 0x00401012}
+)
 
 
 @cache
@@ -87,6 +91,8 @@ def action(tag: int, vr: str) -> Action:
     """
     group = tag >> 16
     if group % 2 or group in _GRAPHICS or group <= _LAST_META_GROUP or group > _PIXEL_GROUP:
+        return "remove"
+    if tag in _OWN_CODES:
         return "remove"
     listed = _table().get(tag)
     if listed is not None:
