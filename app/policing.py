@@ -76,8 +76,9 @@ def add_policy_commands(policy: argparse.ArgumentParser) -> None:
         "--variable", action="append", default=[], metavar="NAME=VALUE",
         help=f"what else the token says: {', '.join(sorted(CLAIMED - {'subject', 'patient'}))}",
     )  # fmt: skip
-    comparing.add_argument("old", type=Path, metavar="OLD")
-    comparing.add_argument("new", type=Path, metavar="NEW")
+    alone = "folder, or a file of rules beside what else is in RADIOGRAPH_POLICY_DIR"
+    comparing.add_argument("old", type=Path, metavar="OLD", help=alone)
+    comparing.add_argument("new", type=Path, metavar="NEW", help=alone)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,13 +116,24 @@ def _checked(folder: Path, *, warn: bool = False) -> Checked:
     return check(files.read_folder(folder), COORDINATES, scope_problem, warn=warn)
 
 
+def _compared(place: Path) -> Checked:
+    """Read a folder, or rules alone that stand in place of those in force."""
+    if not place.is_file():
+        return _checked(place)
+    content = files.read_folder(Settings().policy_dir) | {files.RULES: place.read_bytes()}
+    return check(content, COORDINATES, scope_problem, warn=False)
+
+
 def _usable(folder: Path) -> Policy:
     """Give the policy of a folder even if its own tests fail: what it decides can be told.
 
     Raises:
         PolicyError: Its rules or scopes cannot be used.
     """
-    checked = _checked(folder)
+    return _unproven(_checked(folder))
+
+
+def _unproven(checked: Checked) -> Policy:
     if checked.unproven is None:
         raise PolicyError(checked.problems)
     return checked.unproven
@@ -177,11 +189,11 @@ def _told(policy: Policy, outcome: Outcome) -> Iterator[str]:
 
 def _diff(arguments: argparse.Namespace) -> int:
     policies: list[Policy] = []
-    for folder in (arguments.old, arguments.new):
+    for place in (arguments.old, arguments.new):
         try:
-            policies.append(_usable(folder))
+            policies.append(_unproven(_compared(place)))
         except PolicyError as error:
-            _complain([*error.problems, f"the policy in {folder} cannot be used"])
+            _complain([*error.problems, f"the policy in {place} cannot be used"])
             return MISUSED
     old, new = policies
     found = difference(old, new, COORDINATES)

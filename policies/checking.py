@@ -9,7 +9,7 @@ from policies.errors import PolicyError, Problem
 from policies.expectations import Expectation, failures, read_expectations
 from policies.files import FILES, MODEL, RULES, SCOPES, TESTS
 from policies.grants import Policy
-from policies.idle import idle_lines
+from policies.idle import idle_lines, scoped_storing
 from policies.judge import disagreement
 from policies.reader import inspect_rules
 from policies.rules import ROLES, Rules
@@ -93,7 +93,7 @@ def check(
         problems += failures(policy, expectations)
     good = policy if not problems else None
     if warn and usable:
-        problems += idle_lines(rules, vocabulary)
+        problems += [*idle_lines(rules, vocabulary), *scoped_storing(rules)]
     return Checked(good, _in_order(problems), unproven, expectations)
 
 

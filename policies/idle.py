@@ -8,7 +8,7 @@ from policies.errors import Problem
 from policies.files import RULES
 from policies.grants import Decision, Grant, Policy, decision
 from policies.rules import ROLES, Action, Rule, Rules, patterns
-from policies.scopes import ANY
+from policies.scopes import ANY, ROWS
 
 MOST_WARNINGS = 50
 MOST_NAMED = 4
@@ -41,6 +41,15 @@ def idle_lines(rules: Rules, vocabulary: frozenset[str]) -> Iterator[Problem]:
         if len(found) == MOST_WARNINGS:
             break
     yield from sorted(found, key=lambda one: one.line)
+
+
+def scoped_storing(rules: Rules) -> Iterator[Problem]:
+    """Warn of lines that let somebody store what is in a scope: what arrives is in none yet."""
+    for rule in rules.lines:
+        stores = rule.action == "create" and rule.element.partition(".")[0] in ROWS
+        if stores and rule.effect == "allow" and rule.scope != ANY:
+            said = f"what is stored is in no scope yet; write {ANY} instead of {rule.scope}"
+            yield Problem(RULES, rule.line, None, said, "warning")
 
 
 @dataclass(slots=True)

@@ -259,6 +259,21 @@ async def test_diff_of_the_same_ends_with_0_and_of_what_cannot_be_used_with_2(
     assert bad.err.splitlines()[-1] == f"the policy in {folder} cannot be used"
 
 
+async def test_diff_takes_rules_alone(fresh: Installation, folder: Path) -> None:
+    change(folder, "p, billing, Patient.identifier, read, any, allow\n", "")
+    ran = await fresh.run("policy", "diff", ROOT / "policies", folder / "rules.csv")
+    assert (ran.code, ran.err) == (1, "")
+    said = "  billing no longer reads Patient.identifier (was: every row)"
+    assert ran.lines == ["billing:", said]
+
+
+async def test_check_warns_of_storing_in_a_scope(fresh: Installation, folder: Path) -> None:
+    line = add(folder, "p, nurse, Image.file, create, care-team, allow")
+    ran = await fresh.run("policy", "check", "--policy", folder)
+    said = "what is stored is in no scope yet; write any instead of care-team"
+    assert (ran.code, ran.err) == (0, f"rules.csv:{line}: warning: {said}\n")
+
+
 async def test_simulate_prints_the_schema_as_a_role_sees_it(fresh: Installation) -> None:
     billing = await fresh.run("policy", "simulate", "--role", "billing")
     assert billing.code == 0
