@@ -13,6 +13,7 @@ from time import perf_counter
 import httpx
 
 from app.archive import Archive, open_archive
+from app.demo import project_of
 from app.identity.development import DevelopmentIssuer
 from app.main import create_app
 from app.settings import Settings
@@ -41,7 +42,8 @@ async def main() -> None:
         async with open_archive(settings) as archive:
             await _fill(archive)
             await _measure(archive, "radiologist", SEARCHES)
-            await _measure(archive, "researcher", {"50 masked": "ImagingStudy?_count=50"})
+            await _measure(archive, "billing", {"50 masked": "ImagingStudy?_count=50"})
+            await _measure(archive, "researcher", {"50 disguised": "ImagingStudy?_count=50"})
 
 
 async def _fill(archive: Archive) -> None:
@@ -61,7 +63,7 @@ async def _fill(archive: Archive) -> None:
 
 
 async def _measure(archive: Archive, role: str, searches: Mapping[str, str]) -> None:
-    token = DevelopmentIssuer(archive.settings.data_dir).token(role)
+    token = DevelopmentIssuer(archive.settings.data_dir).token(role, project=project_of(role))
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(app=create_app(archive.settings, archive)),
         base_url=archive.settings.base_url,
