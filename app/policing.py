@@ -14,6 +14,7 @@ from app.loading import say
 from app.logs import configure_logging
 from app.settings import Settings
 from fhir.access import Access
+from fhir.dicom_elements import coordinate_named
 from fhir.elements import COORDINATES, REPEATS
 from fhir.repository import Record, Wanted
 from fhir.search import Filter, Has, matches
@@ -65,7 +66,12 @@ def add_policy_commands(policy: argparse.ArgumentParser) -> None:
             "--role", action="append", required=True, metavar="R",
             help="again for a caller with several roles",
         )  # fmt: skip
-    explaining.add_argument("--element", required=True, metavar="E", help="such as Patient.name")
+    explaining.add_argument(
+        "--element",
+        required=True,
+        metavar="E",
+        help="such as Patient.name, or a DICOM attribute: PatientName, 00100010",
+    )
     explaining.add_argument("--action", default="read", metavar="A", help=", ".join(ACTIONS))
     explaining.add_argument(
         "--study", metavar="U", help="StudyInstanceUID: is it open on this one?"
@@ -212,7 +218,11 @@ def _simulate(arguments: argparse.Namespace) -> int:
 
 def _explain(arguments: argparse.Namespace) -> int:
     roles = _roles(arguments)
-    element = _known("element", arguments.element, COORDINATES)
+    element = coordinate_named(arguments.element)
+    if element is None:
+        element = str(_known("element", arguments.element, COORDINATES))
+    else:
+        say(f"{arguments.element} is {element}")
     action = _known("action", arguments.action, ACTIONS)
     policy = _usable(_folder(arguments))
     elements = (element, REPEATS[element]) if element in REPEATS else (element,)

@@ -1,9 +1,11 @@
 """Every element that a policy can name: the vocabulary of `policies/rules.csv`.
 
 `Patient`, `ImagingStudy` and `Endpoint` are FHIR R4. `Image` is ours: one SOP instance with what
-its header says about the picture, its `pixels` (frames, rendered or not) and its `file` (the
-DICOM object as stored). Ours too: the links that open records to people (`CareTeam`, `Proxy`,
-`Assignment`, `BreakGlass`), `ReleaseRequest`, `Session`, and the `Policy` itself.
+its header says about the picture, its `pixels` (frames, rendered or not), its `file` (the DICOM
+object as stored) and, of what is in that, the `attributes` that have no element of their own and
+the `private` ones (see `fhir.dicom_elements`). Ours too: the links that open records to people
+(`CareTeam`, `Proxy`, `Assignment`, `BreakGlass`), `ReleaseRequest`, `Session`, and the `Policy`
+itself.
 """
 
 from collections.abc import Iterable, Mapping
@@ -110,6 +112,8 @@ ELEMENTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "sliceThickness",
             "imagePosition",
             "imageOrientation",
+            "attributes",
+            "private",
             "pixels",
             "file",
         ),

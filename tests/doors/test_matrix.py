@@ -21,6 +21,7 @@ SILENT = {
         "ImagingStudy": "text contained extension procedureReference reasonReference "
         "series.endpoint",
         "Endpoint": "text contained identifier name managingOrganization contact period header",
+        "Image": "attributes private",  # a file tells them, and needs everything open
     }.items()
     for name in names.split()
 }

@@ -30,7 +30,8 @@ OBJECTS = [
     for kind in SCHEMA.type_map.values()
     if isinstance(kind, GraphQLObjectType) and not kind.name.startswith("__")
 ]
-# Elements that no field gives out. Nothing that is mapped from DICOM is among them.
+# Elements that no field gives out. Nothing that is mapped from DICOM is among them; the last two
+# leave in whole files alone.
 NOT_EXPOSED = {
     "Patient.text",
     "Patient.contained",
@@ -41,6 +42,8 @@ NOT_EXPOSED = {
     "ImagingStudy.contained",
     "Endpoint.text",
     "Endpoint.contained",
+    "Image.attributes",
+    "Image.private",
 }
 
 
