@@ -1,5 +1,6 @@
 """Somebody is told of every opening, sooner or later, and nobody waits for it."""
 
+import socket
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -78,13 +79,12 @@ async def test_who_fails_to_listen_is_told_again_and_nobody_waits(
 async def test_what_was_not_delivered_is_delivered_after_a_restart_once(
     world: World, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    # nobody listens on a port that was just closed
-    async with receiver() as nobody:
-        pass
-    telling = alerts(world.archive, nobody.url)
-    async with telling.delivering():
-        archive = replace(world.archive, alerts=telling)
-        opened_first = await opened(world, archive, tmp_path_factory)
+    with socket.socket() as nobody:  # who holds a port, and does not listen
+        nobody.bind(("127.0.0.1", 0))
+        telling = alerts(world.archive, f"http://127.0.0.1:{nobody.getsockname()[1]}/alerts")
+        async with telling.delivering():
+            archive = replace(world.archive, alerts=telling)
+            opened_first = await opened(world, archive, tmp_path_factory)
     second = await opened(world, replace(archive, alerts=alerts(archive, None)), tmp_path_factory)
     assert await unnotified(archive) == 2
     async with receiver() as somebody:
