@@ -41,6 +41,7 @@ from fhir.repository import Repository
 from fhir.search import criteria
 from policies.book import Book
 from policies.caller import Caller
+from policies.grants import Policy
 from policies.scopes import VARIABLE
 
 
@@ -65,9 +66,14 @@ class Archive:
     pseudonym_key: bytes = field(repr=False)
     desk: PolicyDesk
 
-    async def access(self, caller: Caller) -> Access:
-        """Begin a request: it keeps the policy, and the links, that are in force now."""
-        policy = self.book.current
+    async def access(self, caller: Caller, policy: Policy | None = None) -> Access:
+        """Begin a request: it keeps the policy, and the links, that are in force now.
+
+        Args:
+            caller: Who asks.
+            policy: Another one than that in force.
+        """
+        policy = policy or self.book.current
         scopes = (policy.scopes[name] for name in policy.grant(caller.roles).scopes)
         needed = frozenset().union(*(scope.variables for scope in scopes))
         linked = await self.links.of(caller.subject, needed, datetime.now(UTC))

@@ -5,7 +5,6 @@ import asyncio
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -283,7 +282,7 @@ def _explained(found: Explanation) -> Iterator[str]:
 
 async def _on_study(policy: Policy, caller: Caller, element: str, action: Any, study: str) -> int:
     async with open_archive(Settings()) as archive:
-        access = await _access(archive, caller, policy)
+        access = await archive.access(caller, policy)
         rows = _rows(element)
         record = await _record(archive, access, rows, study)
     say("")
@@ -303,12 +302,6 @@ async def _on_study(policy: Policy, caller: Caller, element: str, action: Any, s
     if opened and action == "read" and not _lets_in(access.rows(anchor, rows), record):
         say(f"but they see no such row, because {key} is closed on it")
     return 0
-
-
-async def _access(archive: Archive, caller: Caller, policy: Policy) -> Access:
-    """Ask under another policy than the one in force, with the links that are stored now."""
-    needed = frozenset().union(*(scope.variables for scope in policy.scopes.values()))
-    return Access(caller, policy, await archive.links.of(caller.subject, needed, datetime.now(UTC)))
 
 
 def _lets_in(tree: Filter, record: Record) -> bool:

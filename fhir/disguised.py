@@ -11,13 +11,13 @@ from fhir.from_dicom.coding_schemes import DCM, SNOMED_CT
 from fhir.from_dicom.modalities import is_modality
 from fhir.from_dicom.shapes import identifier_type, present
 from fhir.from_dicom.uids import is_registered
+from fhir.labels import CONFIDENTIALITY
 from fhir.pseudonyms import SYSTEM, Kind, Pseudonyms
 
 Json = Any
 Element = Callable[["Given", Json], Json]
 """Writes one element; None leaves it out."""
 
-_CONFIDENTIALITY = "http://terminology.hl7.org/CodeSystem/v3-Confidentiality"
 _PSEUDONYMISED: Final = {
     "system": "http://terminology.hl7.org/CodeSystem/v3-ObservationValue",
     "code": "PSEUDED",
@@ -79,7 +79,7 @@ def disguised(resource: Mapping[str, Json], given: Given) -> dict[str, Json]:
 
 def marked(meta: Mapping[str, Json]) -> dict[str, Json]:
     """Say in `meta` that a resource is pseudonymised; of it stays how confidential it is."""
-    kept = (_coding({_CONFIDENTIALITY}, one) for one in meta.get("security", ()))
+    kept = (_coding({CONFIDENTIALITY}, one) for one in meta.get("security", ()))
     return {"security": [*filter(None, kept), _PSEUDONYMISED]}
 
 

@@ -53,7 +53,7 @@ async def instances(
         limit: At most so many in all are read.
     """
     plan = guarded.plan("ImagingStudy", elements | {_INSTANCE})
-    open_to = {study.id: _open(guarded, study.record, plan) for study in studies}
+    open_to = {study.id: opened(guarded, study.record, plan) for study in studies}
     readable = elements.intersection(frozenset().union(*open_to.values()))
     guarded.refused |= outermost(
         frozenset().union(*(elements - granted for granted in open_to.values()))
@@ -150,14 +150,8 @@ async def stored_image(
     stored = await guarded.repository.stored_image(identifier)
     record = None
     if stored is not None and study in {None, stored.study}:
-        tree = guarded.narrowed(
-            Search("ImagingStudy", Has("_id", stored.study)), plan.anchor, "read"
-        )
-        wanted = Wanted(frozenset({"id"}), guarded.wanted(plan).index)
-        record = next(
-            iter(await guarded.repository.find("ImagingStudy", tree, wanted=wanted, limit=1)), None
-        )
-    closed = needed if record is None else needed - _open(guarded, record, plan)
+        record = await study_record(guarded, stored.study, plan)
+    closed = needed if record is None else needed - opened(guarded, record, plan)
     # a study may be there for the caller of which no image is
     hidden = "Image.id" in closed and guarded.access.allows("Image.id")
     if stored is None or record is None or hidden:
@@ -165,9 +159,7 @@ async def stored_image(
             Entry("read", "Image", "failed", ids=(identifier,), total=0, query=coordinate)
         )
         raise NotFound("no instance of this UID is open to you")
-    if closed:
-        guarded.refused |= closed
-        guarded.access.refuse("read", "Image", outermost(closed))
+    refuse_closed(guarded, closed)
     let_leave(guarded, stored)
     guarded.access.note(
         Entry(
@@ -181,6 +173,26 @@ async def stored_image(
         )
     )
     return stored
+
+
+async def study_record(guarded: GuardedRepository, study: str, plan: Plan) -> Record | None:
+    """Give the study that images are in, as far as a plan needs it to decide about them."""
+    search = Search("ImagingStudy", Has("_id", study))
+    tree = guarded.narrowed(search, plan.anchor, "read")
+    wanted = Wanted(frozenset({"id"}), guarded.wanted(plan).index)
+    records = await guarded.repository.find("ImagingStudy", tree, wanted=wanted, limit=1)
+    return records[0] if records else None
+
+
+def refuse_closed(guarded: GuardedRepository, closed: frozenset[str]) -> None:
+    """Refuse, and record, images of which something is closed.
+
+    Raises:
+        AccessDenied: Something is.
+    """
+    if closed:
+        guarded.refused |= closed
+        guarded.access.refuse("read", "Image", outermost(closed))
 
 
 def file_elements(guarded: GuardedRepository) -> frozenset[str]:
@@ -254,7 +266,8 @@ async def _studies_of(
     return {record.id: record for record in records}
 
 
-def _open(guarded: GuardedRepository, record: Record, plan: Plan) -> frozenset[str]:
+def opened(guarded: GuardedRepository, record: Record, plan: Plan) -> frozenset[str]:
+    """List what a plan gives out of one study."""
     return plan.readable - guarded.closed_on(record, plan)
 
 

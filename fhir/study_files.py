@@ -6,10 +6,7 @@ from dataclasses import dataclass
 from fhir.access import MAX_IDS, Entry
 from fhir.errors import NotFound, Withheld
 from fhir.guarded import GuardedRepository, patients_of
-from fhir.images import file_elements
-from fhir.redaction import outermost
-from fhir.repository import Wanted
-from fhir.search import Has, Search
+from fhir.images import file_elements, opened, refuse_closed, study_record
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,23 +45,18 @@ async def study_files(
     guarded.access.require("Image.file", "read")
     needed = file_elements(guarded)
     plan = guarded.plan("ImagingStudy", needed)
-    tree = guarded.narrowed(Search("ImagingStudy", Has("_id", study)), plan.anchor, "read")
-    wanted = Wanted(frozenset({"id"}), guarded.wanted(plan).index)
-    records = await guarded.repository.find("ImagingStudy", tree, wanted=wanted, limit=1)
+    record = await study_record(guarded, study, plan)
     found = []
-    if records:
+    if record:
         # before anything is said of what is in it: a study may be there of which no image is
-        closed = needed - (plan.readable - guarded.closed_on(records[0], plan))
-        if closed:
-            guarded.refused |= closed
-            guarded.access.refuse("read", "Image", outermost(closed))
+        refuse_closed(guarded, needed - opened(guarded, record, plan))
         listed = await guarded.repository.images_of([study], frozenset({"transferSyntax"}))
         found = [
             StudyFile(one["id"], one["series"], one["transferSyntax"])
             for one in listed[study]
             if series in {None, one["series"]}
         ]
-    if not found:
+    if not record or not found:
         named = (study,) if series is None else (study, series)
         guarded.access.note(Entry("read", "Image", "failed", ids=named, total=0, query=_QUERY))
         raise NotFound("no study or series of this UID is open to you")
@@ -75,7 +67,7 @@ async def study_files(
             "Image",
             "allowed",
             ids=tuple(stored[:MAX_IDS]),
-            patients=patients_of(records),
+            patients=patients_of([record]),
             total=len(found),
             query=_QUERY,
         )

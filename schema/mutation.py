@@ -4,8 +4,10 @@ A function takes a `Change` and gives the id of the record that the mutation's a
 raises what keeps it from being done, before anything is changed.
 """
 
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from enum import Enum
+from typing import Literal
 
 import strawberry
 
@@ -33,6 +35,8 @@ from schema.policy import Policy, PolicyFileInput
 from schema.release_request import ReleaseRequest, Urgency
 from schema.scalars import DateTime
 from schema.session import Session
+
+Perform = Callable[[Change], Awaitable[str]]
 
 
 @strawberry.enum(description="Confidentiality label of a study, the least sensitive first.")
@@ -74,40 +78,29 @@ async def _break_glass(change: Change) -> str:
     )
 
 
-async def _add_to_care_team(change: Change) -> str:
-    return await let_in(change.guarded, "CareTeam", **change.arguments)
+def _letting_in(kind: Literal["CareTeam", "Proxy"]) -> Perform:
+    async def perform(change: Change) -> str:
+        return await let_in(change.guarded, kind, **change.arguments)
 
-
-async def _add_proxy(change: Change) -> str:
-    return await let_in(change.guarded, "Proxy", **change.arguments)
+    return perform
 
 
 async def _assign(change: Change) -> str:
     return await assign(change.guarded, **change.arguments)
 
 
-async def _end_break_glass(change: Change) -> str:
-    return await revoke(change.guarded, "BreakGlass", change.arguments["id"])
+def _revoking(kind: str) -> Perform:
+    async def perform(change: Change) -> str:
+        return await revoke(change.guarded, kind, change.arguments["id"])
+
+    return perform
 
 
-async def _remove_from_care_team(change: Change) -> str:
-    return await revoke(change.guarded, "CareTeam", change.arguments["id"])
+def _releasing(*, released: bool) -> Perform:
+    async def perform(change: Change) -> str:
+        return await release(change.guarded, change.arguments["study"], released=released)
 
-
-async def _remove_proxy(change: Change) -> str:
-    return await revoke(change.guarded, "Proxy", change.arguments["id"])
-
-
-async def _unassign(change: Change) -> str:
-    return await revoke(change.guarded, "Assignment", change.arguments["id"])
-
-
-async def _release(change: Change) -> str:
-    return await release(change.guarded, change.arguments["study"], released=True)
-
-
-async def _withhold(change: Change) -> str:
-    return await release(change.guarded, change.arguments["study"], released=False)
+    return perform
 
 
 async def _label(change: Change) -> str:
@@ -165,7 +158,7 @@ class Mutation:
         BreakGlass | None,
         "Closes at once what `breakGlass` opened.",
         arguments=[_ID],
-        perform=_end_break_glass,
+        perform=_revoking("BreakGlass"),
     )
     addToCareTeam = changes(
         "CareTeam.id",
@@ -174,7 +167,7 @@ class Mutation:
         "Says that somebody looks after a patient.",
         arguments=[_PATIENT, _AGENT, _UNTIL, _WHY],
         tells=["Patient.id"],
-        perform=_add_to_care_team,
+        perform=_letting_in("CareTeam"),
     )
     removeFromCareTeam = changes(
         "CareTeam.id",
@@ -182,7 +175,7 @@ class Mutation:
         CareTeam | None,
         "Says that somebody no longer looks after a patient.",
         arguments=[_ID],
-        perform=_remove_from_care_team,
+        perform=_revoking("CareTeam"),
     )
     addProxy = changes(
         "Proxy.id",
@@ -191,7 +184,7 @@ class Mutation:
         "Lets somebody act for a patient.",
         arguments=[_PATIENT, _AGENT, _UNTIL, _WHY],
         tells=["Patient.id"],
-        perform=_add_proxy,
+        perform=_letting_in("Proxy"),
     )
     removeProxy = changes(
         "Proxy.id",
@@ -199,7 +192,7 @@ class Mutation:
         Proxy | None,
         "Lets somebody no longer act for a patient.",
         arguments=[_ID],
-        perform=_remove_proxy,
+        perform=_revoking("Proxy"),
     )
     assignStudy = changes(
         "Assignment.id",
@@ -216,7 +209,7 @@ class Mutation:
         Assignment | None,
         "Takes a study back from whom it was given to.",
         arguments=[_ID],
-        perform=_unassign,
+        perform=_revoking("Assignment"),
     )
     releaseStudy = changes(
         "ImagingStudy.meta",
@@ -224,7 +217,7 @@ class Mutation:
         ImagingStudy | None,
         "Shows a study to its patient.",
         arguments=[_STUDY],
-        perform=_release,
+        perform=_releasing(released=True),
     )
     withholdStudy = changes(
         "ImagingStudy.meta",
@@ -232,7 +225,7 @@ class Mutation:
         ImagingStudy | None,
         "Shows a study to its patient no longer.",
         arguments=[_STUDY],
-        perform=_withhold,
+        perform=_releasing(released=False),
     )
     labelStudy = changes(
         "ImagingStudy.meta",

@@ -1,8 +1,6 @@
 """The issuer of development tokens: a key in the data folder, and no server."""
 
-import os
 import secrets
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TypedDict, Unpack
@@ -18,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from app.identity.claims import LABEL, PATIENT_ID
 from app.identity.roles import CLEARANCES, ROLES, SPECIALTIES, canonical_specialty, clearances
+from app.key_file import create_key_file
 from app.settings import DEVELOPMENT_ISSUER, Issuer
 from fhir.errors import Invalid
 
@@ -135,7 +134,7 @@ def _check(who: Who) -> None:
 
 def _key(path: Path) -> Ed25519PrivateKey:
     if not path.exists():
-        _create(path)
+        create_key_file(path, _fresh())
     try:
         key = load_pem_private_key(path.read_bytes(), password=None)
     except (ValueError, TypeError) as why:
@@ -145,20 +144,7 @@ def _key(path: Path) -> Ed25519PrivateKey:
     return key
 
 
-def _create(path: Path) -> None:
-    """Write a new key so that it appears whole, and only if nobody else's has appeared."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    pem = Ed25519PrivateKey.generate().private_bytes(
+def _fresh() -> bytes:
+    return Ed25519PrivateKey.generate().private_bytes(
         Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
     )
-    draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(pem)
-            file.flush()
-            os.fsync(file.fileno())
-        with suppress(FileExistsError):  # another process was first: its key is the key
-            path.hardlink_to(draft)
-    finally:
-        draft.unlink()

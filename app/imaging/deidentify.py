@@ -162,7 +162,7 @@ def _read(data: bytes, image: StoredImage, disguise: Disguise) -> _Found:
     """
     try:
         return _cleaned(data, image, disguise)
-    except (
+    except (  # what pydicom raises for a header that is not one, and our own reader
         Refused,
         struct.error,
         ArithmeticError,

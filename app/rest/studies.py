@@ -10,10 +10,11 @@ from pydantic import Field
 
 from app.rest.envelope import Described, Metadata, PageMetadata, Paging
 from app.rest.study import Series, Study, StudyDetail, coordinates, refused_members, series, study
-from app.rest.vocabulary import CONFIDENTIALITY, LABELS, modalities, modalities_of_specialty
+from app.rest.vocabulary import LABELS, modalities, modalities_of_specialty
 from app.settings import Settings
 from fhir.errors import Invalid, NotFound
 from fhir.guarded import GuardedRepository, Page, Row
+from fhir.labels import CONFIDENTIALITY
 from fhir.repository import Sort
 from fhir.search import Has, Search, all_of, any_of, coordinates_of, criteria, escape, parameter
 

@@ -6,8 +6,9 @@ from typing import Any
 from pydantic import Field
 
 from app.rest.envelope import Shape
-from app.rest.vocabulary import CONFIDENTIALITY, AccessLevel, access_level
+from app.rest.vocabulary import AccessLevel, access_level
 from fhir.guarded import Row
+from fhir.labels import CONFIDENTIALITY
 
 Json = Any
 _COORDINATES = "x-coordinates"

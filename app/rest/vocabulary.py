@@ -10,7 +10,6 @@ from fhir.errors import Invalid
 
 AccessLevel = Literal["public", "restricted", "confidential", "top-secret"]
 
-CONFIDENTIALITY = "http://terminology.hl7.org/CodeSystem/v3-Confidentiality"
 LABELS: Mapping[str, str] = MappingProxyType(
     dict(zip(get_args(AccessLevel), ("U", "N", "R", "V"), strict=True))
 )

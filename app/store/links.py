@@ -5,7 +5,10 @@ from datetime import datetime
 from types import MappingProxyType
 
 from app.store.database import Database
+from app.store.filters import mongo_filter
+from fhir.granting import in_force
 from fhir.parameters import spelled
+from fhir.search import Has, all_of
 
 # Scope variable to the type of link that fills it, and to what the link names.
 VARIABLES: Mapping[str, tuple[str, str]] = MappingProxyType(
@@ -42,11 +45,8 @@ class Links:
         found: dict[str, dict[str, None]] = {name: {} for name in wanted}
         cursor = self._grants.find(
             {
-                "index.agent": {"$eq": spelled(agent)},
                 "resource.resourceType": {"$in": sorted({kind for kind, _ in wanted.values()})},
-                "index.revoked": {"$exists": False},
-                "index.date.low": {"$lte": now},
-                "$or": [{"index.end": {"$exists": False}}, {"index.end.low": {"$gt": now}}],
+                **mongo_filter(all_of((Has("agent", spelled(agent)), in_force(now)))),
             },
             {"resource.resourceType": 1, "resource.patient": 1, "resource.study": 1},
             limit=MOST_LINKS,
