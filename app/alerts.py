@@ -80,7 +80,7 @@ class Alerts:
     async def _deliver_all(self, client: httpx.AsyncClient) -> bool:
         """Deliver what there is; say False if one could not be."""
         try:
-            while notice := await self._notices.take(datetime.now(UTC), _PATIENCE):
+            while notice := await self._taken():
                 told = False
                 try:
                     told = await self._told(client, notice)
@@ -94,6 +94,16 @@ class Alerts:
             log.error("alerts not looked up", **place(error))  # noqa: TRY400 -- may hold PHI
             return False
         return True
+
+    async def _taken(self) -> Notice | None:
+        """Take a notice; one that is taken while this process ends is given back."""
+        taking = asyncio.ensure_future(self._notices.take(datetime.now(UTC), _PATIENCE))
+        try:
+            return await asyncio.shield(taking)
+        except asyncio.CancelledError:
+            if notice := await taking:
+                await self._notices.returned(notice)
+            raise
 
     async def _told(self, client: httpx.AsyncClient, notice: Notice) -> bool:
         body = {"kind": "break-glass", "id": notice.id, "at": notice.at}
