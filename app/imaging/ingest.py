@@ -235,10 +235,9 @@ def _record(part10: Part10, key: str, owner: str) -> Encoded:
         "resource": resource,
         "index": index(resource),
         "frames": frames.to_record() if frames else None,
-        "attributes": attributes,
     }
     try:
-        return encoded(record)
+        return encoded(record, attributes)
     except Unfit as error:
         raise Refused(_UNFIT.reason, _UNFIT.message) from error
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, Literal, Self, TypeAlias
 
 import bson
+import orjson
 from bson.errors import BSONError
 from bson.raw_bson import RawBSONDocument
 
@@ -81,15 +82,21 @@ class Seen:
     claim: Claim | None
 
 
-def encoded(instance: Mapping[str, Any]) -> Encoded:
-    """Put an instance into the database's form.
+def encoded(instance: Mapping[str, Any], header: Mapping[str, Any]) -> Encoded:
+    """Put an instance into the database's form, its header as the text of its DICOM JSON.
+
+    The text is served as it is, and read many times as fast as a document of documents.
+
+    Args:
+        instance: Everything else of it.
+        header: DICOM JSON of what comes before its pixel data.
 
     Raises:
         Unfit: It cannot be.
     """
     try:
-        document = RawBSONDocument(bson.encode(instance))
-    except (BSONError, OverflowError, UnicodeError, RecursionError) as error:
+        document = RawBSONDocument(bson.encode({**instance, "header": orjson.dumps(header)}))
+    except (BSONError, OverflowError, TypeError, UnicodeError, RecursionError) as error:
         raise Unfit from error
     if len(document.raw) > _LARGEST:
         raise Unfit

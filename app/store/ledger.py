@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
+import orjson
 from pymongo import ReturnDocument
 from pymongo.errors import BulkWriteError, DuplicateKeyError, OperationFailure, PyMongoError
 
@@ -148,14 +149,14 @@ class Ledger:
 
     async def headers_of(self, instances: Sequence[str]) -> dict[str, Mapping[str, Json]]:
         """Give the headers of instances, by SOP Instance UID."""
-        cursor = self._instances.find({"_id": {"$in": list(instances)}}, {"attributes": 1})
-        return {document["_id"]: document["attributes"] async for document in cursor}
+        cursor = self._instances.find({"_id": {"$in": list(instances)}}, {"header": 1})
+        return {document["_id"]: orjson.loads(document["header"]) async for document in cursor}
 
     async def header_naming(self, study: str, patient_key: str) -> Mapping[str, Json] | None:
         """Give the header of a study's first instance that names its patient so."""
         query = {"study": study, "patientKey": patient_key}
-        document = await self._instances.find_one(query, {"attributes": 1}, sort=[("_id", 1)])
-        return document["attributes"] if document else None
+        document = await self._instances.find_one(query, {"header": 1}, sort=[("_id", 1)])
+        return orjson.loads(document["header"]) if document else None
 
     async def study(self, study: str) -> dict[str, Json] | None:
         """Give a study document as stored, derived or only claimed."""

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import orjson
 from pymongo import ASCENDING, DESCENDING
 from pymongo.errors import DuplicateKeyError
 
@@ -125,7 +126,7 @@ class MongoRepository:
             size=document["size"],
             sha256=document["sha256"],
             frames=document["frames"],
-            attributes=document["attributes"],
+            attributes=orjson.loads(document["header"]),
         )
 
     async def create(self, resource: Mapping[str, Any]) -> Record:
