@@ -12,14 +12,22 @@ from zoneinfo import ZoneInfo
 
 from app.alerts import Alerts
 from app.audit import Audit
+from app.cache.cache import Cache
+from app.cache.following import Following
+from app.cache.opening import open_cache
+from app.cache.ranges import Ranges
+from app.cache.records import Records
 from app.embedded.mongod import EmbeddedDatabase
 from app.identity.sessions import Sessions
 from app.identity.tokens import Identity
 from app.imaging.ingest import ENDPOINT_ID, Ingest
 from app.imaging.pictures import Pictures
 from app.policy_desk import PolicyDesk
+from app.prefetch.prefetch import Prefetch
+from app.prefetch.rules import NONE, Rules, read_rules
 from app.pseudonym_key import pseudonym_key
 from app.settings import Settings
+from app.store.changes import Deletions
 from app.store.database import Database, open_database, prepare
 from app.store.ledger import Ledger
 from app.store.links import Links
@@ -30,17 +38,21 @@ from app.store.ports import ObjectStore
 from app.store.pseudonyms import PseudonymRegister
 from app.store.records import MongoRepository
 from app.store.sessions import SessionStore
+from app.store.trail import Trail
 from fhir.access import Access
 from fhir.deidentified import Deidentified
+from fhir.dicom_keys import BUILT_IN_KEYS, Catalogue
 from fhir.elements import COORDINATES
 from fhir.errors import AccessDenied, Invalid, ResourceError
 from fhir.from_dicom.endpoint import endpoint
 from fhir.from_dicom.site import Site
+from fhir.guarded import GuardedRepository
 from fhir.pseudonyms import Pseudonyms
 from fhir.repository import Repository
 from fhir.search import criteria
 from policies.book import Book
 from policies.caller import Caller
+from policies.errors import PolicyError
 from policies.grants import Policy
 from policies.scopes import VARIABLE
 
@@ -65,6 +77,10 @@ class Archive:
     register: PseudonymRegister
     pseudonym_key: bytes = field(repr=False)
     desk: PolicyDesk
+    cache: Cache
+    deletions: Deletions
+    prefetch: Prefetch
+    catalogue: Catalogue = BUILT_IN_KEYS
 
     async def access(self, caller: Caller, policy: Policy | None = None) -> Access:
         """Begin a request: it keeps the policy, and the links, that are in force now.
@@ -117,10 +133,29 @@ async def open_archive(settings: Settings) -> AsyncIterator[Archive]:
         identity = await Identity.open(settings)
         stack.push_async_callback(identity.close)
         ledger = Ledger(database)
+        catalogue = _catalogue(settings)
         ingest = Ingest(
-            objects, ledger, _site(settings), settings.release_on_ingest, settings.max_upload_bytes
+            objects,
+            ledger,
+            _site(settings),
+            settings.release_on_ingest,
+            settings.max_upload_bytes,
+            catalogue,
         )
         stack.push_async_callback(ingest.close)
+        key = pseudonym_key(settings)
+        cache, deletions = _cache(settings, key), Deletions(database)
+        stack.push_async_callback(cache.close)
+        if cache.on:
+            await deletions.prepare()
+            followed = Following(cache, deletions)
+            await followed.begin()
+            hearing = asyncio.create_task(followed.run())
+            stack.push_async_callback(_cancelled, hearing)
+        pictures = Pictures(objects, settings.render_workers, Ranges(cache) if cache.on else None)
+        prefetch = Prefetch(
+            _rules(settings), cache, pictures, lambda one: begin(archive, one), on=settings.prefetch
+        )
         book = await asyncio.to_thread(open_book, settings, last_good_policy(settings))
         watching = asyncio.create_task(book.watch())
         stack.push_async_callback(_cancelled, watching)
@@ -131,24 +166,36 @@ async def open_archive(settings: Settings) -> AsyncIterator[Archive]:
         await stack.enter_async_context(alerts.delivering())
         address = f"{settings.base_url}/dicomweb"
         await ledger.save_endpoint(endpoint(ENDPOINT_ID, address))
-        yield Archive(
+        archive = Archive(
             settings,
             database,
-            MongoRepository(database),
+            MongoRepository(database, Records(cache) if cache.on else None),
             ledger,
             objects,
             ingest,
-            Audit(ledger),
+            Audit(Trail(database)),
             identity,
             book,
-            Pictures(objects, settings.render_workers),
+            pictures,
             Links(database),
             _sessions(settings, database),
             alerts,
             PseudonymRegister(database),
-            pseudonym_key(settings),
+            key,
             desk,
+            cache,
+            deletions,
+            prefetch,
+            catalogue,
         )
+        await stack.enter_async_context(prefetch.working())
+        yield archive
+
+
+async def begin(archive: Archive, caller: Caller) -> GuardedRepository:
+    """Begin a request of somebody: records as they may see them now."""
+    access = await archive.access(caller)
+    return GuardedRepository(archive.view_of(access), access)
 
 
 def last_good_policy(settings: Settings) -> Path:
@@ -213,6 +260,31 @@ def _sessions(settings: Settings, database: Database) -> Sessions:
         per_user=settings.sessions_per_user,
         clock_skew=settings.clock_skew,
     )
+
+
+def _cache(settings: Settings, key: bytes) -> Cache:
+    try:
+        return open_cache(settings, key)
+    except ValueError as error:
+        raise Invalid(f"setting RADIOGRAPH_CACHE_URL: {error}") from error
+    except OSError as error:
+        raise Invalid(f"setting RADIOGRAPH_CACHE_URL: {error.strerror}") from error
+
+
+def _rules(settings: Settings) -> Rules:
+    if not settings.prefetch:
+        return NONE
+    try:
+        return read_rules(settings.prefetch_rules)
+    except PolicyError as error:
+        raise Invalid(f"setting RADIOGRAPH_PREFETCH_RULES: {error}") from error
+
+
+def _catalogue(settings: Settings) -> Catalogue:
+    try:
+        return Catalogue.of(settings.dicom_keys)
+    except Invalid as error:
+        raise Invalid(f"setting RADIOGRAPH_DICOM_KEYS: {error.message}") from error
 
 
 def _site(settings: Settings) -> Site:

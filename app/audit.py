@@ -1,12 +1,13 @@
 """The audit: each access, allowed or refused, written before the answer leaves."""
 
+import asyncio
 import uuid
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from app.store.ledger import Ledger
+from app.store.trail import Trail
 from fhir.access import Entry
 from fhir.parameters import spelled
 from policies.caller import Caller
@@ -28,28 +29,42 @@ class Circumstances:
 class Audit:
     """Writes accesses to `audit_events`, journalled by a majority."""
 
-    def __init__(self, ledger: Ledger) -> None:
-        self._ledger = ledger
+    def __init__(self, trail: Trail) -> None:
+        self._trail = trail
 
-    async def write(
+    def begin(
         self, entries: Sequence[Entry], caller: Caller | None, circumstances: Circumstances
-    ) -> None:
-        """Write accesses down; when this returns they survive a crash.
+    ) -> asyncio.Future[None]:
+        """Begin to write accesses down; when the answer is there they survive a crash.
 
         Args:
             entries: What was accessed, or tried.
             caller: Who; None where the token was refused.
             circumstances: How.
         """
+        return self._trail.begin([_document(one, caller, circumstances) for one in entries])
+
+    async def write(
+        self, entries: Sequence[Entry], caller: Caller | None, circumstances: Circumstances
+    ) -> None:
+        """Write accesses down, as `begin` does; when this returns they survive a crash."""
         if entries:
-            await self._ledger.record([_document(one, caller, circumstances) for one in entries])
+            await self.begin(entries, caller, circumstances)
 
 
 def _document(entry: Entry, caller: Caller | None, circumstances: Circumstances) -> dict[str, Any]:
     identifier = str(uuid.uuid4())
     return {
         "_id": identifier,
-        **{name: _plain(value) for name, value in asdict(entry).items()},
+        "action": entry.action,
+        "resource": entry.resource,
+        "outcome": entry.outcome,
+        "ids": entry.ids,
+        "patients": entry.patients,
+        "total": entry.total,
+        "query": entry.query,
+        "refused": entry.refused,
+        "recorded": entry.recorded,
         "who": caller.subject if caller else None,
         "name": caller.name if caller else None,
         "roles": sorted(caller.roles) if caller else [],
@@ -71,7 +86,3 @@ def _index(identifier: str, entry: Entry, caller: Caller | None) -> dict[str, An
         "agent": [spelled(caller.subject)] if caller else [],
         "patient": [f"Patient/{one}" for one in entry.patients],
     }
-
-
-def _plain(value: Any) -> Any:  # BSON has no tuples
-    return list(value) if isinstance(value, tuple) else value

@@ -4,17 +4,20 @@ import argparse
 import asyncio
 import contextlib
 import os
+import signal
 import socket
 import sys
+import threading
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import structlog
-import uvicorn
+import uvloop
 from pydantic import ValidationError
 
-from app.archive import Archive, open_archive
+from app.archive import open_archive, open_chosen_database
 from app.demo import (
     CARE_TEAMS,
     SAMPLES,
@@ -25,6 +28,7 @@ from app.demo import (
     sample_sources,
     tokens,
 )
+from app.dimse.listener import listening
 from app.doctor import diagnose
 from app.identity.development import DevelopmentIssuer
 from app.identity.roles import CONFIDENTIALITY, ROLES
@@ -32,10 +36,11 @@ from app.imaging.sources import sources
 from app.imaging.sweep import sweep
 from app.loading import load, say, summary
 from app.logs import configure_logging, place
-from app.main import create_app
 from app.policing import add_policy_commands
-from app.settings import Settings
+from app.serving import serve
+from app.settings import Settings, loopback
 from app.store.database import is_outage
+from app.workers import Workers
 from fhir.errors import Invalid, ResourceError
 from policies.errors import PolicyError
 from schema.build import sdl
@@ -87,9 +92,13 @@ def _parser() -> argparse.ArgumentParser:
         return added
 
     demo = command("demo", _demo, "load sample studies, print a token per role, serve")
-    demo.add_argument("--port", type=int, help="default: 8000, or RADIOGRAPH_PORT")
-    serve = command("serve", _serve, "serve with the configured backends")
-    serve.add_argument("--port", type=int, help="default: 8000, or RADIOGRAPH_PORT")
+    _add_serving(demo)
+    _add_serving(command("serve", _serve, "serve with the configured backends"))
+    listen = command("listen", _listen, "serve DICOM's own network protocol (DIMSE)")
+    listen.add_argument("--port", type=int, help="default: 11112, or RADIOGRAPH_DIMSE_PORT")
+    listen.add_argument(
+        "--aet", metavar="TITLE", help="default: RADIOGRAPH, or RADIOGRAPH_DIMSE_AET"
+    )
     ingest = command("ingest", _ingest, "take in DICOM files, folders and zip files")
     ingest.add_argument("paths", nargs="+", type=Path, metavar="PATH")
     ingest.add_argument("--quiet", action="store_true", help="tell only what was not stored")
@@ -115,16 +124,27 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_serving(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--port", type=int, help="default: 8000, or RADIOGRAPH_PORT")
+    parser.add_argument(
+        "--workers", type=int, metavar="N", help="processes; default: 1, or RADIOGRAPH_WORKERS"
+    )
+    # one of several processes gets its connections from `app.workers` through this descriptor
+    parser.add_argument("--channel", type=int, help=argparse.SUPPRESS)
+
+
 def _settings(**changes: Any) -> Settings:
     given = {name: value for name, value in changes.items() if value is not None}
     return Settings(**given)
 
 
 def _demo(arguments: argparse.Namespace) -> int:
-    settings = _settings(port=arguments.port, development_issuer=True)
+    settings = _settings(port=arguments.port, workers=arguments.workers, development_issuer=True)
+    if arguments.channel is not None:
+        return _work(settings, arguments.channel, readable=True)
     _ensure_free(settings)
     configure_logging(readable=True)
-    return asyncio.run(_run_demo(settings))
+    return uvloop.run(_run_demo(settings))
 
 
 async def _run_demo(settings: Settings) -> int:
@@ -140,7 +160,9 @@ async def _run_demo(settings: Settings) -> int:
             await archive.ledger.mark(CARE_TEAMS)
         patient = await a_patient(archive)
         _print_doors(settings, tokens(archive, patient), patient)
-        return await _run(settings, archive)
+        if settings.workers == 1:
+            return await serve(settings, archive)
+        return await Workers(settings, "demo").run(lambda: None)
 
 
 def _print_doors(settings: Settings, signed: dict[str, str], patient: str | None) -> None:
@@ -167,32 +189,75 @@ def _print_doors(settings: Settings, signed: dict[str, str], patient: str | None
 
 
 def _serve(arguments: argparse.Namespace) -> int:
-    settings = _settings(port=arguments.port)
+    settings = _settings(port=arguments.port, workers=arguments.workers)
+    readable = settings.mode == "development"
+    if arguments.channel is not None:
+        return _work(settings, arguments.channel, readable=readable)
     _ensure_free(settings)
-    configure_logging(readable=settings.mode == "development")
+    configure_logging(readable=readable)
+    return uvloop.run(_run(settings) if settings.workers == 1 else _run_workers(settings))
+
+
+async def _run(settings: Settings) -> int:
+    async with open_archive(settings) as archive:
+        say(f"serving on {settings.base_url}")
+        return await serve(settings, archive)
+
+
+async def _run_workers(settings: Settings) -> int:
+    def begun() -> None:
+        say(f"serving on {settings.base_url}, with {settings.workers} processes")
+
+    async with contextlib.AsyncExitStack() as stack:
+        # an embedded one is to outlast every worker
+        await open_chosen_database(settings, stack)
+        return await Workers(settings, "serve").run(begun)
+
+
+def _work(settings: Settings, channel: int, *, readable: bool) -> int:
+    """Be one of several processes that serve."""
+    configure_logging(readable=readable)
 
     async def run() -> int:
-        async with open_archive(settings) as archive:
-            say(f"serving on {settings.base_url}")
-            return await _run(settings, archive)
+        with socket.socket(fileno=channel) as connections:
+            async with open_archive(settings) as archive:
+                return await serve(settings, archive, connections)
+
+    return uvloop.run(run())
+
+
+def _listen(arguments: argparse.Namespace) -> int:
+    settings = _settings(dimse_port=arguments.port, dimse_aet=arguments.aet)
+    configure_logging(readable=settings.mode == "development")
+    threading.excepthook = _log_thread  # its own would write down what errors say
+    warnings.simplefilter("ignore")  # pydicom's quote values
+
+    async def run() -> int:
+        stopped = asyncio.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+        async with open_archive(settings) as archive, listening(archive) as listener:
+            say(f"{settings.dimse_aet} listens on {settings.dimse_host}:{listener.port}")
+            _say_who_is_let_in(settings)
+            await stopped.wait()
+        return 0
 
     return asyncio.run(run())
 
 
-async def _run(settings: Settings, archive: Archive) -> int:
-    config = uvicorn.Config(
-        create_app(settings, archive),
-        host=settings.host,
-        port=settings.port,
-        log_level="warning",
-        access_log=False,  # addresses hold what people searched for
-        server_header=False,
-        lifespan="off",  # the archive is open, and closed by who opened it
-        timeout_graceful_shutdown=10,
-    )
-    server = uvicorn.Server(config)
-    await server.serve()
-    return 0 if server.started else 1
+def _log_thread(what: threading.ExceptHookArgs) -> None:
+    if what.exc_value is not None:
+        log.error("thread failed", **place(what.exc_value))
+
+
+def _say_who_is_let_in(settings: Settings) -> None:
+    if not settings.dimse_callers:
+        _complain(
+            "nobody is let in: RADIOGRAPH_DIMSE_CALLERS names nobody, as in "
+            '\'{"CT1": {"roles": ["technologist"]}}\''
+        )
+    elif settings.dimse_certificate is None and not loopback(settings.dimse_host):
+        _complain("without TLS whoever reaches this port can use any AE title")
 
 
 def _ensure_free(settings: Settings) -> None:

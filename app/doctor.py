@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import httpx
 
 from app.archive import open_archive, open_book, open_chosen_database
+from app.cache.opening import open_cache
 from app.embedded.binary import available
 from app.settings import Settings
 from app.store.ledger import Ledger
@@ -48,6 +49,7 @@ async def _parts(settings: Settings) -> AsyncIterator[Finding]:
     yield _disk(settings)
     yield await _policy(settings)
     yield await _storage(settings)
+    yield await _cache(settings)
     async for finding in _issuers(settings):
         yield finding
     yield await _database(settings)
@@ -87,6 +89,21 @@ async def _storage(settings: Settings) -> Finding:
     except (ResourceError, ValueError) as error:
         return Finding("storage", False, f"{where}: {error}")
     return Finding("storage", True, f"{where} can be read and written")
+
+
+async def _cache(settings: Settings) -> Finding:
+    try:
+        cache = open_cache(settings, b"doctor")  # names of its own: it looks at nothing
+    except (ValueError, OSError) as error:
+        return Finding("cache", False, f"setting RADIOGRAPH_CACHE_URL: {error}")
+    try:
+        tiers = (await cache.report()).tiers
+    finally:
+        await cache.close()
+    away = [tier.name for tier in tiers if tier.held is None]
+    said = ", ".join(f"{tier.name} up to {tier.limit / 2**20:.0f} MiB" for tier in tiers) or "none"
+    # the service works without it
+    return Finding("cache", not away, f"{said}; does not answer: {', '.join(away) or 'none'}")
 
 
 async def _database(settings: Settings) -> Finding:

@@ -14,10 +14,12 @@ from app import __version__
 from app.archive import Archive, open_archive
 from app.development import development_routes
 from app.dicomweb.routes import dicomweb_routes
-from app.doors import Guard, door_of
+from app.doors import door_of
 from app.graphql import graphql_routes
+from app.guard import Guard
 from app.health import health_routes
 from app.pages import start_routes
+from app.prefetch.watching import Watch
 from app.refusals import respond_rest
 from app.rest.routes import rest_routes
 from app.settings import Settings
@@ -50,6 +52,7 @@ def create_app(settings: Settings, archive: Archive | None = None) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
     )
+    app.add_middleware(Watch, prefetch=lambda: app.state.archive.prefetch)
     app.add_middleware(Guard, archive=lambda: app.state.archive)
     app.add_exception_handler(ResourceError, _refused)
     app.add_exception_handler(HTTPException, _refused_by_framework)

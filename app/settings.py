@@ -12,6 +12,7 @@ from pydantic import (
     BeforeValidator,
     Field,
     HttpUrl,
+    IPvAnyNetwork,
     SecretStr,
     field_validator,
     model_validator,
@@ -53,6 +54,46 @@ Duration = Annotated[timedelta, BeforeValidator(_seconds)]
 
 SiteCode = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
 """A site as tokens name it and `meta.tag` carries it."""
+
+
+AETitle = Annotated[str, Field(pattern=r"^[!-\[\]-~]([ -\[\]-~]{0,14}[!-\[\]-~])?$")]
+"""Application entity title: 1 to 16 printable ASCII characters without backslash (PS3.5 6.2)."""
+
+
+class DimseCaller(BaseModel):
+    """Who calls under one AE title: what a token would say."""
+
+    model_config = {"frozen": True, "extra": "forbid", "hide_input_in_errors": True}
+
+    roles: tuple[Role, ...] = Field(min_length=1)
+    subject: str | None = Field(
+        None,
+        pattern=r"^[^#]{1,255}(#[^#]{1,255})?$",
+        description="who, as links and the audit name them, `iss#sub`; absent: the AE title",
+    )
+    patient: tuple[str, ...] = Field((), description="ids of the Patients that the caller is")
+    specialty: tuple[str, ...] = ()
+    clearance: str | None = Field(None, description="U, N, R or V")
+    site: tuple[SiteCode, ...] = ()
+    project: SiteCode | None = Field(None, description="what a de-identified view is for")
+    networks: tuple[IPvAnyNetwork, ...] = Field(
+        (), description="addresses it may call from; absent: any"
+    )
+    certificate: str | None = Field(
+        None,
+        pattern=r"^([0-9a-fA-F]{2}:?){31}[0-9a-fA-F]{2}$",
+        description="SHA-256 fingerprint of the TLS certificate it has to show",
+    )
+
+
+class DimseDestination(BaseModel):
+    """Where objects are sent that somebody moves to an AE title."""
+
+    model_config = {"frozen": True, "extra": "forbid"}
+
+    host: str = Field(min_length=1)
+    port: int = Field(ge=1, le=65535)
+    tls: bool = False
 
 
 class Issuer(BaseModel):
@@ -140,6 +181,9 @@ class Settings(BaseSettings):
     )
     host: str = Field("127.0.0.1", description="address to serve on")
     port: int = Field(8000, ge=1, le=65535, description="TCP port to serve on")
+    workers: int = Field(
+        1, ge=1, le=64, description="processes that serve; best as many as there are cores"
+    )
     public_url: HttpUrl | None = Field(
         None, description="what clients call this server; absent: http://HOST:PORT"
     )
@@ -241,6 +285,76 @@ class Settings(BaseSettings):
     )
     render_workers: int = Field(2, ge=1, le=64, description="frames decoded at the same time")
 
+    cache_url: SecretStr = Field(
+        SecretStr("memory://"),
+        description="none, or tiers with commas between, the fastest first: memory://, "
+        "redis://…, file:///folder (file:// is DATA_DIR/cache)",
+    )
+    cache_ttl: Duration = Field(
+        timedelta(seconds=3600),
+        ge=timedelta(seconds=60),
+        le=timedelta(days=1),
+        description="what is cached goes after this, in seconds",
+    )
+    cache_memory_bytes: int = Field(
+        96 * 2**20, ge=2**20, description="of the memory tier, in each process"
+    )
+    cache_redis_bytes: int = Field(
+        2**30, ge=2**20, description="of the Redis tier, all processes together"
+    )
+    cache_disk_bytes: int = Field(
+        10 * 2**30, ge=2**20, description="of the disk tier, all processes of a machine together"
+    )
+    prefetch: bool = Field(True, description="read ahead, by the rules of PREFETCH_RULES")
+    prefetch_rules: Path = Field(
+        Path("policies/prefetch.toml"), description="what is read ahead; read at start"
+    )
+    zero_preamble: bool = Field(
+        False, description="the 128 bytes before `DICM` leave as zeros, whatever was stored"
+    )
+
+    dicom_keys: dict[Literal["study", "series", "instance"], tuple[str, ...]] = Field(
+        {},
+        description="JSON: level to further attributes to search by, as keyword, tag or dotted "
+        "path; `reindex` fills them for what is stored",
+    )
+    search_limit: int = Field(
+        5000,
+        ge=1,
+        le=50_000,
+        description="most rows of one DICOMweb search, and what it gives "
+        "where no limit is asked for",
+    )
+
+    dimse_host: str = Field("127.0.0.1", description="address that `listen` serves DICOM on")
+    dimse_port: int = Field(11112, ge=0, le=65535, description="its TCP port; 0: a free one")
+    dimse_aet: AETitle = Field("RADIOGRAPH", description="its AE title, which peers have to name")
+    dimse_callers: dict[AETitle, DimseCaller] = Field(
+        {}, description="JSON: calling AE title to who that is; nobody else is let in"
+    )
+    dimse_destinations: dict[AETitle, DimseDestination] = Field(
+        {}, description="JSON: AE title to the host and port that objects are moved to"
+    )
+    dimse_associations: int = Field(16, ge=1, le=256, description="open at the same time")
+    dimse_timeout: Duration = Field(
+        timedelta(seconds=60),
+        ge=timedelta(seconds=1),
+        le=timedelta(minutes=30),
+        description="an association on which nothing happens for so long is aborted, in seconds",
+    )
+    dimse_certificate: Path | None = Field(
+        None, description="PEM file with certificate and chain; with it `listen` speaks TLS alone"
+    )
+    dimse_key: Path | None = Field(None, description="PEM file with the certificate's private key")
+    dimse_ca: Path | None = Field(
+        None, description="PEM file of CAs, one of which has to vouch for whoever connects"
+    )
+
+    @property
+    def cache_on(self) -> bool:
+        """Whether anything is cached."""
+        return self.cache_url.get_secret_value().strip() not in {"", "none"}
+
     @property
     def base_url(self) -> str:
         """What clients call this server, without a slash at the end."""
@@ -272,6 +386,15 @@ class Settings(BaseSettings):
         if url is not None and not trusted_transport(url):
             raise ValueError("neither https nor http on loopback")
         return url
+
+    @model_validator(mode="after")
+    def _tls_is_whole(self) -> Self:
+        if (self.dimse_certificate is None) != (self.dimse_key is None):
+            raise ValueError("DIMSE_CERTIFICATE and DIMSE_KEY go together")
+        shown = any(one.certificate for one in self.dimse_callers.values())
+        if shown and (self.dimse_certificate is None or self.dimse_ca is None):
+            raise ValueError("a caller's certificate needs DIMSE_CERTIFICATE and DIMSE_CA")
+        return self
 
     @model_validator(mode="after")
     def _production_believes_no_development_token(self) -> Self:

@@ -1,7 +1,7 @@
 """What one request may do: the caller, the policy it began with, and the record of its accesses."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import MappingProxyType
@@ -78,12 +78,15 @@ class Access:
         smart: What the token's SMART scopes leave of it.
         view: In which form the caller sees records: as they are, or without anybody's identity
             if their roles open rows through scopes of that view alone.
+        noted: Takes each entry as it is noted, so that it can be on its way into the audit while
+            the answer is made; absent: `entries` keeps it.
     """
 
     caller: Caller
     policy: Policy
     linked: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     entries: list[Entry] = field(default_factory=list)
+    noted: Callable[[Entry], None] | None = None
     grant: Grant = field(init=False)
     smart: Smart = field(init=False)
     view: View = field(init=False)
@@ -205,7 +208,7 @@ class Access:
 
     def note(self, entry: Entry) -> None:
         """Record an access; the door writes it down before its answer leaves."""
-        self.entries.append(entry)
+        (self.noted or self.entries.append)(entry)
 
     def rows(self, decision: Decision, resource: str) -> Filter:
         """Give the rows on which a decision lets the caller through."""

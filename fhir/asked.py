@@ -27,7 +27,7 @@ Ask = tuple[Kind, str]
 """A pseudonym, after what it is taken for."""
 
 # Nobody's record in particular: these are shown, and searched, as they are.
-PLAIN: Final = frozenset({"Endpoint", "Session", "Policy"})
+PLAIN: Final = frozenset({"Endpoint", "Session", "Policy", "Cache"})
 # Their values are references to Patients.
 REFERENCES: Final = frozenset({"patient", "subject"})
 

@@ -5,17 +5,31 @@ It lies between the guard and the records. Policy scopes speak of records as the
 id finds nothing, as if it were unknown.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import orjson
+
 from fhir.asked import PLAIN, REFERENCES, Ask, asks, meaning, searchable
 from fhir.burned_in import withheld
+from fhir.dicom_disguised import dicom_asks, dicom_disguised, dicom_meaning
+from fhir.dicom_keys import PATIENT_ID, Level
+from fhir.dicom_matching import Criterion, Equal
+from fhir.dicom_rows import Asked, DicomRow, Portion
 from fhir.disguised import Given, disguised, marked
 from fhir.errors import AccessDenied, Invalid
 from fhir.pseudonyms import Disguise, Pseudonyms, Register
-from fhir.repository import Position, Record, Repository, Sort, StoredImage, Wanted
-from fhir.search import Filter, Has
+from fhir.repository import (
+    Position,
+    Record,
+    Repository,
+    Sort,
+    StoredHeader,
+    StoredImage,
+    Wanted,
+)
+from fhir.search import Filter, Has, all_of, any_of, stored
 
 Json = Any
 
@@ -125,26 +139,89 @@ class Deidentified:
         await self._save(given)
         return found
 
-    async def stored_image(self, identifier: str) -> StoredImage | None:
+    async def stored_image(self, identifier: str, *, outdated: bool = False) -> StoredImage | None:
         """Give what serving an instance's bytes without identity needs, or None."""
         real = await self._real([("uid", identifier)])
-        stored = await self._repository.stored_image(real.get(identifier, ""))
+        stored = await self._repository.stored_image(real.get(identifier, ""), outdated=outdated)
+        return await self._shown_image(stored)
+
+    async def remembered_image(self, identifier: str) -> StoredImage | None:
+        """Give what `stored_image` gave some time ago, or None."""
+        real = await self._real([("uid", identifier)])
+        return await self._shown_image(
+            await self._repository.remembered_image(real.get(identifier, ""))
+        )
+
+    async def _shown_image(self, stored: StoredImage | None) -> StoredImage | None:
         if stored is None:
             return None
-        patient = await self._patient_of(stored.study)
+        disguise = Disguise(self._pseudonyms, await self._patient_of(stored.study))
         given = Given(self._pseudonyms)
-        shown = replace(
-            stored,
-            id=given.uid(stored.id),
-            study=given.uid(stored.study),
-            series=given.uid(stored.series),
-            sha256=self._pseudonyms.tag(stored.sha256),
-            stored_id=stored.id,
-            disguise=Disguise(self._pseudonyms, patient),
-            withheld=withheld(stored.attributes),
-        )
+        shown = _disguised_image(stored, disguise, given)
         await self._save(given)
         return shown
+
+    async def stored_images(
+        self, study: str, series: str | None = None, *, headers: bool
+    ) -> list[StoredImage]:
+        """Give what serving the bytes of a study without identity needs, by series and number.
+
+        Headers are read in any case: they tell whether the bytes may leave.
+        """
+        asked = [one for one in (study, series) if one is not None]
+        real = await self._real(("uid", one) for one in asked)
+        if len(real) < len(set(asked)):
+            return []
+        # what is withheld follows from the header, whoever needs it or not
+        stored = await self._repository.stored_images(
+            real[study], series and real[series], headers=True
+        )
+        if not stored:
+            return []
+        disguise = Disguise(self._pseudonyms, await self._patient_of(stored[0].study))
+        given = Given(self._pseudonyms)
+        shown = [_disguised_image(one, disguise, given) for one in stored]
+        await self._save(given)
+        return shown
+
+    async def headers(
+        self, study: str, series: str | None = None, instance: str | None = None
+    ) -> AsyncIterator[list[StoredHeader]]:
+        """Give the headers of a study's instances with the disguise that each needs, in batches."""
+        asked = [one for one in (study, series, instance) if one is not None]
+        real = await self._real(("uid", one) for one in asked)
+        if len(real) < len(set(asked)):
+            return
+        disguise = Disguise(self._pseudonyms, await self._patient_of(real[study]))
+        async for batch in self._repository.headers(
+            real[study], series and real[series], instance and real[instance]
+        ):
+            given = Given(self._pseudonyms)
+            shown = [_disguised_header(one, disguise, given) for one in batch]
+            await self._save(given)
+            yield shown
+
+    async def find_dicom(self, asked: Asked, portion: Portion) -> list[DicomRow]:
+        """List studies, their series, or instances, with what may stay of what they say.
+
+        Raises:
+            AccessDenied: What is searched by is not in this view.
+        """
+        portion = replace(portion, index=portion.index | {"patient"}, newest=False)
+        rows = await self._repository.find_dicom(await self._meant_dicom(asked), portion)
+        patients = await self._patients_of(rows)
+        given = Given(self._pseudonyms)
+        shown = [_disguised_row(row, patients[row.uids["study"]], given) for row in rows]
+        await self._save(given)
+        return shown
+
+    async def count_dicom(self, asked: Asked) -> int:
+        """Count what `find_dicom` would list without a limit.
+
+        Raises:
+            AccessDenied: What is searched by is not in this view.
+        """
+        return await self._repository.count_dicom(await self._meant_dicom(asked))
 
     async def create(self, resource: Mapping[str, Json]) -> Record:
         """Refuse to store anything.
@@ -161,6 +238,42 @@ class Deidentified:
             AccessDenied: Always.
         """
         raise _read_only(resource)
+
+    async def _meant_dicom(self, asked: Asked) -> Asked:
+        """Write what is asked in real values; what is not known matches nothing."""
+        listed = [one for some in asked.criteria.values() for one in some]
+        uids = (asked.studies or frozenset()) | (asked.series or frozenset())
+        asks: set[Ask] = {("uid", one) for one in uids}
+        real = await self._real(asks.union(*(dicom_asks(one) for one in listed)))
+        meant: dict[Level, tuple[Criterion, ...]] = {}
+        rows = [await self._meant("ImagingStudy", asked.rows)]
+        for level, some in asked.criteria.items():
+            written = [dicom_meaning(one, real) for one in some]
+            meant[level] = tuple(one for one in written if one.path != PATIENT_ID)
+            rows += [_of_patients(one) for one in written if one.path == PATIENT_ID]
+        return replace(
+            asked,
+            rows=all_of(rows),
+            criteria=meant,
+            studies=_known(asked.studies, real),
+            series=_known(asked.series, real),
+        )
+
+    async def _patients_of(self, rows: Sequence[DicomRow]) -> dict[str, str]:
+        """Name whom the studies of rows are about."""
+        found = {row.uids["study"]: row.index.get("patient", ()) for row in rows}
+        if unread := [study for study, patients in found.items() if not patients]:
+            records = await self._repository.find(
+                "ImagingStudy",
+                any_of(Has("_id", study) for study in unread),
+                wanted=Wanted(frozenset({"id"}), frozenset({"patient"})),
+                limit=len(unread),
+            )
+            found |= {record.id: record.index.get("patient", ()) for record in records}
+        return {
+            study: str(patients[0]).removeprefix("Patient/") if patients else study
+            for study, patients in found.items()
+        }
 
     async def _patient_of(self, study: str) -> str:
         records = await self._repository.find(
@@ -201,6 +314,24 @@ class Deidentified:
             await self._register.save(self._pseudonyms.project, given.given)
 
 
+def _of_patients(criterion: Criterion) -> Filter:
+    ids = [one for test in criterion.tests if isinstance(test, Equal) for one in test.values]
+    return stored(any_of(Has("patient", f"Patient/{one}") for one in sorted(map(str, ids))))
+
+
+def _known(uids: frozenset[str] | None, real: Mapping[str, str]) -> frozenset[str] | None:
+    return None if uids is None else frozenset(real[one] for one in uids if one in real)
+
+
+def _disguised_row(row: DicomRow, patient: str, given: Given) -> DicomRow:
+    given.patient = patient
+    return replace(
+        row,
+        uids={level: given.uid(uid) for level, uid in row.uids.items()},
+        texts={text: dicom_disguised(said, given) for text, said in row.texts.items()},
+    )
+
+
 def _with_patient(resource: str, wanted: Wanted) -> Wanted:
     if resource != "ImagingStudy":
         return wanted
@@ -237,6 +368,37 @@ def _record(
         last_updated=None,
         position=(*values, shown["id"]),
         stored_id=record.id,
+        life=_shown_life(record.life, given),
+    )
+
+
+def _shown_life(life: str | None, given: Given) -> str | None:
+    return life and given.pseudonyms.tag(life)
+
+
+def _disguised_image(stored: StoredImage, disguise: Disguise, given: Given) -> StoredImage:
+    return replace(
+        stored,
+        id=given.uid(stored.id),
+        study=given.uid(stored.study),
+        series=given.uid(stored.series),
+        sha256=given.pseudonyms.tag(stored.sha256),
+        stored_id=stored.id,
+        stored_study=stored.study,
+        known_at=stored.known_at and (_shown_life(stored.known_at[0], given), stored.known_at[1]),
+        disguise=disguise,
+        withheld=withheld(stored.attributes),
+    )
+
+
+def _disguised_header(header: StoredHeader, disguise: Disguise, given: Given) -> StoredHeader:
+    return replace(
+        header,
+        id=given.uid(header.id),
+        series=given.uid(header.series),
+        stored_id=header.id,
+        disguise=disguise,
+        withheld=withheld(orjson.loads(header.text)),
     )
 
 

@@ -4,8 +4,9 @@
 its header says about the picture, its `pixels` (frames, rendered or not), its `file` (the DICOM
 object as stored) and, of what is in that, the `attributes` that have no element of their own and
 the `private` ones (see `fhir.dicom_elements`). Ours too: the links that open records to people
-(`CareTeam`, `Proxy`, `Assignment`, `BreakGlass`), `ReleaseRequest`, `Session`, and the `Policy`
-itself.
+(`CareTeam`, `Proxy`, `Assignment`, `BreakGlass`), `ReleaseRequest`, `Session`, the `Policy`
+itself, and the `Cache`, of which there is one: deleting its id is to empty it, updating it to fill
+it with studies.
 """
 
 from collections.abc import Iterable, Mapping
@@ -145,6 +146,7 @@ ELEMENTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "ended",
         ),
         "Policy": ("id", "text", "history"),
+        "Cache": ("id", "stats"),
     }
 )
 

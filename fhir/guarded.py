@@ -380,14 +380,17 @@ class GuardedRepository:
 
     def wanted(self, plan: Plan) -> Wanted:
         """Say what the database has to give for a plan."""
-        # whatever a scope may look at: other elements of the same row may be asked about later
-        needed = self.access.looked_at(plan.scoped_by)
-        if plan.resource == "ImagingStudy":
-            needed |= {"patient"}
+        needed = self.deciding(plan)
         paths = projection(plan.resource, plan.readable)
         if plan.has_series and "series" not in paths:
             paths |= {"series.uid"}  # says to which series an instance goes
         return Wanted(paths, needed)
+
+    def deciding(self, plan: Plan) -> frozenset[str]:
+        """List the search parameters whose values decide about a row."""
+        # whatever a scope may look at: other elements of the same row may be asked about later
+        needed = self.access.looked_at(plan.scoped_by)
+        return needed | {"patient"} if plan.resource == "ImagingStudy" else needed
 
     def narrowed(self, search: Search, decision: Decision, action: str) -> Filter:
         """Narrow a search to the rows that a decision and the token's scopes leave.

@@ -147,10 +147,7 @@ async def stored_image(
         else frozenset({"Image.id", coordinate})
     )
     plan = guarded.plan("ImagingStudy", needed)
-    stored = await guarded.repository.stored_image(identifier)
-    record = None
-    if stored is not None and study in {None, stored.study}:
-        record = await study_record(guarded, stored.study, plan)
+    stored, record = await _image_and_study(guarded, identifier, study, plan)
     closed = needed if record is None else needed - opened(guarded, record, plan)
     # a study may be there for the caller of which no image is
     hidden = "Image.id" in closed and guarded.access.allows("Image.id")
@@ -175,11 +172,57 @@ async def stored_image(
     return stored
 
 
+async def _image_and_study(
+    guarded: GuardedRepository, identifier: str, study: str | None, plan: Plan
+) -> tuple[StoredImage | None, Record | None]:
+    """Give an instance, and its study if it is the one that is asked for, as both are now."""
+    known = await guarded.repository.remembered_image(identifier)
+    if known is not None and study in {None, known.study}:
+        record = await study_record(guarded, known.study, plan)
+        if record is not None and (record.life, record.version) == known.known_at:
+            return known, record
+    stored = await guarded.repository.stored_image(identifier, outdated=known is not None)
+    if stored is None or study not in {None, stored.study}:
+        return stored, None
+    return stored, await study_record(guarded, stored.study, plan)
+
+
+async def opened_around(
+    guarded: GuardedRepository, image: StoredImage, coordinates: frozenset[str], query: str
+) -> frozenset[str]:
+    """Say which elements are open of the study of an image that is given out.
+
+    Args:
+        guarded: Repository of the caller.
+        image: As `stored_image` gave it.
+        coordinates: Of the study, its patient and its images.
+        query: What the client wrote, for the audit.
+    """
+    plan = guarded.plan("ImagingStudy", coordinates | {"ImagingStudy.id"})
+    record = await study_record(guarded, image.study, plan)
+    granted = opened(guarded, record, plan) if record else frozenset()
+    closed = outermost(coordinates - granted)
+    guarded.refused |= closed
+    guarded.access.note(
+        Entry(
+            "read",
+            "ImagingStudy",
+            "allowed",
+            ids=(record.real_id,) if record else (),
+            patients=patients_of([record] if record else []),
+            total=1 if record else 0,
+            query=query,
+            refused=tuple(sorted(closed)),
+        )
+    )
+    return granted
+
+
 async def study_record(guarded: GuardedRepository, study: str, plan: Plan) -> Record | None:
     """Give the study that images are in, as far as a plan needs it to decide about them."""
     search = Search("ImagingStudy", Has("_id", study))
     tree = guarded.narrowed(search, plan.anchor, "read")
-    wanted = Wanted(frozenset({"id"}), guarded.wanted(plan).index)
+    wanted = Wanted(frozenset({"id"}), guarded.deciding(plan))
     records = await guarded.repository.find("ImagingStudy", tree, wanted=wanted, limit=1)
     return records[0] if records else None
 
@@ -260,7 +303,7 @@ async def _studies_of(
     records = await guarded.repository.find(
         "ImagingStudy",
         any_of(Has("_id", uid) for uid in sorted(uids)),
-        wanted=Wanted(frozenset({"id"}), guarded.wanted(plan).index | {"patient"}),
+        wanted=Wanted(frozenset({"id"}), guarded.deciding(plan) | {"patient"}),
         limit=max(len(uids), 1),
     )
     return {record.id: record for record in records}

@@ -1,14 +1,18 @@
 """The port behind which records lie: unguarded, for `fhir.guarded` and the ingest alone."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
+from fhir.dicom_rows import Asked, DicomRow, Portion
 from fhir.pseudonyms import Disguise
 from fhir.search import Filter, Index
 
 Json = Any
+State = tuple[str | None, int]
+"""Of a study: its life and version. While it is the same, so is everything in the study."""
+
 Position = tuple[Any, ...]
 """Where a page ended: the sort values of its last record, then its id."""
 
@@ -31,6 +35,7 @@ class Record:
         position: Sort values and id, for the next page.
         last_updated: None where the caller may not know.
         stored_id: What it is stored under, for the audit, where `id` is a pseudonym.
+        life: Of a study, with `version`: another one if it was deleted and came again.
     """
 
     id: str
@@ -40,6 +45,7 @@ class Record:
     index: Index = field(default_factory=dict)
     position: Position = ()
     stored_id: str | None = None
+    life: str | None = None
 
     @property
     def real_id(self) -> str:
@@ -71,6 +77,8 @@ class StoredImage:
         stored_id: What it is stored under, for the audit, where `id` is a pseudonym.
         disguise: How its bytes are de-identified before they leave; None: they leave as they are.
         withheld: Why neither its bytes nor its pixels leave; None: they do.
+        stored_study: What its study is stored under, where `study` is a pseudonym.
+        known_at: The state of its study before this was read, if it is remembered; else None.
     """
 
     id: str
@@ -82,6 +90,43 @@ class StoredImage:
     sha256: str
     frames: Mapping[str, Any] | None
     attributes: Mapping[str, Any]
+    stored_id: str | None = None
+    disguise: Disguise | None = None
+    withheld: str | None = None
+    stored_study: str | None = None
+    known_at: State | None = None
+
+    @property
+    def real_id(self) -> str:
+        """What it is stored under: for the audit, never for an answer."""
+        return self.stored_id or self.id
+
+    @property
+    def real_study(self) -> str:
+        """What its study is stored under: for the cache, never for an answer."""
+        return self.stored_study or self.study
+
+
+@dataclass(frozen=True, slots=True)
+class StoredHeader:
+    """What one SOP instance says of itself.
+
+    Attributes:
+        text: DICOM JSON of everything before the pixel data, as stored, in UTF-8; URIs of bulk
+            data are relative. Not to be given out where there is a disguise.
+        pixels: The form of its pixel data; None where it has none.
+        bits_allocated: Of its pixels.
+        stored_id: What it is stored under, for the audit, where `id` is a pseudonym.
+        disguise: How the text is de-identified before it leaves; None: it leaves as it is.
+        withheld: Why nothing of it leaves; None: it does.
+    """
+
+    id: str
+    series: str
+    transfer_syntax: str
+    text: bytes
+    pixels: Literal["native", "encapsulated"] | None
+    bits_allocated: int | None
     stored_id: str | None = None
     disguise: Disguise | None = None
     withheld: str | None = None
@@ -139,8 +184,58 @@ class Repository(Protocol):
         """
         ...
 
-    async def stored_image(self, identifier: str) -> StoredImage | None:
-        """Give what serving an instance's bytes needs, or None."""
+    async def stored_image(self, identifier: str, *, outdated: bool = False) -> StoredImage | None:
+        """Give what serving an instance's bytes needs, or None.
+
+        Args:
+            identifier: SOP Instance UID.
+            outdated: Whether what is remembered of it turned out to be so, for the statistics.
+        """
+        ...
+
+    async def remembered_image(self, identifier: str) -> StoredImage | None:
+        """Give what `stored_image` gave some time ago, without a database command, or None.
+
+        It holds only as long as its study is in the state `known_at`: whoever uses it has just
+        read the study, and asks `stored_image` if that has moved on.
+        """
+        ...
+
+    async def stored_images(
+        self, study: str, series: str | None = None, *, headers: bool
+    ) -> list[StoredImage]:
+        """Give what serving the bytes of a study's instances needs, by series, number and id.
+
+        Args:
+            study: Study Instance UID.
+            series: Only of this series.
+            headers: Whether `attributes` and `frames` are needed; else they may be empty.
+        """
+        ...
+
+    def headers(
+        self, study: str, series: str | None = None, instance: str | None = None
+    ) -> AsyncIterator[list[StoredHeader]]:
+        """Give the headers of a study's instances by series, number and id, batch by batch.
+
+        A batch has at most 200 of them, or 16 MB, and is one command.
+
+        Args:
+            study: Study Instance UID.
+            series: Only of this series.
+            instance: Only of this instance.
+        """
+        ...
+
+    async def find_dicom(self, asked: Asked, portion: Portion) -> list[DicomRow]:
+        """List studies, their series, or instances by what their headers say.
+
+        Studies that have no record are not found; instances are, whatever their study.
+        """
+        ...
+
+    async def count_dicom(self, asked: Asked) -> int:
+        """Count what `find_dicom` would list without a limit."""
         ...
 
     async def create(self, resource: Mapping[str, Json]) -> Record:

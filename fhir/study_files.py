@@ -2,31 +2,37 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 
 from fhir.access import MAX_IDS, Entry
 from fhir.errors import NotFound, Withheld
 from fhir.guarded import GuardedRepository, patients_of
 from fhir.images import file_elements, opened, refuse_closed, study_record
+from fhir.repository import Record, StoredImage
 
 
 @dataclass(frozen=True, slots=True)
-class StudyFile:
-    """One DICOM object of a study.
+class StudyFiles:
+    """The DICOM objects of a study or series.
 
     Attributes:
-        id: SOP Instance UID.
-        series: Series Instance UID.
+        images: By series, number and UID; there is at least one.
+        state: Names exactly these objects, and the study record that they were decided by.
     """
 
-    id: str
-    series: str
-    transfer_syntax: str
+    images: Sequence[StoredImage]
+    state: str
 
 
 async def study_files(
-    guarded: GuardedRepository, study: str, series: str | None = None
-) -> list[StudyFile]:
-    """List the DICOM objects of a study by series, number and UID, if the caller may have them all.
+    guarded: GuardedRepository,
+    study: str,
+    series: str | None = None,
+    coordinate: str = "Image.file",
+    *,
+    headers: bool = False,
+) -> StudyFiles:
+    """List the DICOM objects of a study, if the caller may have them all.
 
     It is one access, of as many images as there are.
 
@@ -34,6 +40,8 @@ async def study_files(
         guarded: Repository of the caller.
         study: Study Instance UID.
         series: Series Instance UID; None for the whole study.
+        coordinate: `Image.file` for the objects, `Image.pixels` for their pixels alone.
+        headers: Whether attributes and frame tables are needed.
 
     Raises:
         AccessDenied: They are closed to the caller. An image is open where its study is, so some
@@ -42,54 +50,48 @@ async def study_files(
         NotFound: There is no such study or series, or none the caller may know of.
         Withheld: The caller sees no identities, and one of the objects may not leave without.
     """
-    guarded.access.require("Image.file", "read")
-    needed = file_elements(guarded)
+    guarded.access.require(coordinate, "read")
+    needed = (
+        file_elements(guarded)
+        if coordinate == "Image.file"
+        else frozenset({"Image.id", coordinate})
+    )
     plan = guarded.plan("ImagingStudy", needed)
     record = await study_record(guarded, study, plan)
-    found = []
+    found: list[StoredImage] = []
     if record:
         # before anything is said of what is in it: a study may be there of which no image is
         refuse_closed(guarded, needed - opened(guarded, record, plan))
-        listed = await guarded.repository.images_of([study], frozenset({"transferSyntax"}))
-        found = [
-            StudyFile(one["id"], one["series"], one["transferSyntax"])
-            for one in listed[study]
-            if series in {None, one["series"]}
-        ]
+        found = await guarded.repository.stored_images(study, series, headers=headers)
     if not record or not found:
         named = (study,) if series is None else (study, series)
-        guarded.access.note(Entry("read", "Image", "failed", ids=named, total=0, query=_QUERY))
+        guarded.access.note(Entry("read", "Image", "failed", ids=named, total=0, query=coordinate))
         raise NotFound("no study or series of this UID is open to you")
-    stored = await _all_may_leave(guarded, found)
+    _all_may_leave(guarded, found, coordinate)
     guarded.access.note(
         Entry(
             "read",
             "Image",
             "allowed",
-            ids=tuple(stored[:MAX_IDS]),
+            ids=tuple(one.real_id for one in found[:MAX_IDS]),
             patients=patients_of([record]),
             total=len(found),
-            query=_QUERY,
+            query=coordinate,
         )
     )
-    return found
+    return StudyFiles(found, _state(record, found))
 
 
-async def _all_may_leave(guarded: GuardedRepository, found: Sequence[StudyFile]) -> list[str]:
-    """List what the objects are stored under; make sure that none of them is withheld."""
-    if guarded.access.view == "identified":
-        return [one.id for one in found]
-    stored = []
-    for one in found:
-        image = await guarded.repository.stored_image(one.id)
-        if image is None:
-            raise NotFound("an instance of this study is being deleted")
+def _all_may_leave(
+    guarded: GuardedRepository, found: Sequence[StoredImage], coordinate: str
+) -> None:
+    for image in found:
         if image.withheld is not None:
-            entry = Entry("read", "Image", "refused", ids=(image.real_id,), query=_QUERY)
+            entry = Entry("read", "Image", "refused", ids=(image.real_id,), query=coordinate)
             guarded.access.note(entry)
             raise Withheld(image.withheld)
-        stored.append(image.real_id)
-    return stored
 
 
-_QUERY = "Image.file"
+def _state(record: Record, found: Sequence[StoredImage]) -> str:
+    said = [record.life or "", str(record.version), *(f"{one.id} {one.sha256}" for one in found)]
+    return sha256("\n".join(said).encode()).hexdigest()

@@ -1,18 +1,24 @@
 """How bytes leave: entity tags, conditions, one representation or several in parts."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from app import __version__
 from app.dicomweb.envelope import END_OF_PART, Envelope
 from app.dicomweb.media_types import Offer
+from app.imaging.deidentify import Outgoing
+from app.ranges import RangeNotSatisfiable, asked_range
+from app.refusals import respond_dicomweb
+from fhir.errors import NotFound
 from fhir.repository import StoredImage
 
 _TAG_CHARACTERS = 32
+_AT_ONCE_BYTES = 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +38,13 @@ class Form:
     @classmethod
     def of(cls, image: StoredImage, offer: Offer, location: str, *parameters: object) -> "Form":
         """Derive the form of something made of a stored instance with these parameters."""
+        return cls.among(image.sha256, offer, location, *parameters)
+
+    @classmethod
+    def among(cls, state: str, offer: Offer, location: str, *parameters: object) -> "Form":
+        """Derive the form of something made of what has this state."""
         # Boundaries follow from it: bytes cannot be made to hold a digest that they determine.
-        said = repr((__version__, image.sha256, str(offer), location, parameters))
+        said = repr((__version__, state, str(offer), location, parameters))
         return cls(offer, sha256(said.encode()).hexdigest()[:_TAG_CHARACTERS], location)
 
     @property
@@ -60,35 +71,125 @@ def unchanged(request: Request, form: Form) -> Response | None:
     return None
 
 
-def whole(form: Form, content: bytes) -> Response:
-    """Answer with one representation."""
+def asked_part(request: Request, form: Form, size: int) -> tuple[int, int] | None:
+    """Give the bytes [start, end) that a client asks for, or None for all of them.
+
+    Raises:
+        RangeNotSatisfiable: There are no such bytes.
+    """
+    # RFC 9110 13.1.5: a range of something else would not fit what the client has
+    if request.headers.get("if-range") not in {None, f'"{form.tag}"'}:
+        return None
+    return asked_range(request.headers.get("range"), size)
+
+
+def _beyond(error: RangeNotSatisfiable) -> Response:
+    response = respond_dicomweb(error)
+    response.headers["Content-Range"] = f"bytes */{error.size}"
+    return response
+
+
+def whole(form: Form, content: bytes, request: Request | None = None) -> Response:
+    """Answer with one representation, alone or as the only part.
+
+    Args:
+        form: Of the answer.
+        content: The representation.
+        request: Whose `Range` is honoured, if it comes alone; None: there are no ranges of it.
+    """
+    if form.offer.multipart:
+        opening = form.envelope.opening(form.location, len(content))
+        closing = END_OF_PART + form.envelope.closing
+        return Pieces((opening, content, closing), form.headers, form.envelope.content_type)
     headers = form.headers | {"Content-Location": form.location}
-    return Response(content, headers=headers, media_type=form.offer.media_type)
+    if request is None:
+        return Pieces((content,), headers, form.offer.media_type)
+    headers["Accept-Ranges"] = "bytes"
+    try:
+        part = asked_part(request, form, len(content))
+    except RangeNotSatisfiable as error:
+        return _beyond(error)
+    if part is None:
+        return Pieces((content,), headers, form.offer.media_type)
+    start, end = part
+    headers["Content-Range"] = f"bytes {start}-{end - 1}/{len(content)}"
+    return Pieces((content[start:end],), headers, form.offer.media_type, status_code=206)
 
 
-async def streamed(form: Form, chunks: AsyncIterator[bytes], size: int) -> Response:
+class Pieces(Response):
+    """An answer whose body is there, in pieces that nobody puts together."""
+
+    def __init__(
+        self,
+        pieces: Sequence[bytes],
+        headers: Mapping[str, str],
+        media_type: str,
+        status_code: int = 200,
+    ) -> None:
+        length = {"Content-Length": str(sum(map(len, pieces)))}
+        super().__init__(
+            status_code=status_code, headers={**headers, **length}, media_type=media_type
+        )
+        self._pieces = pieces
+
+    async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+        """Send it."""
+        await send(
+            {
+                "type": "http.response.start",
+                "status": self.status_code,
+                "headers": self.raw_headers,
+            }
+        )
+        for piece in self._pieces[:-1]:
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+        await send({"type": "http.response.body", "body": self._pieces[-1]})
+
+
+async def streamed(request: Request, form: Form, sent: Outgoing) -> Response:
     """Answer with one representation that is read from storage while it is sent.
 
     Args:
+        request: Whose `Range` is honoured, if it comes alone.
         form: Alone or as the only part.
-        chunks: Its bytes; the first are read before the answer begins, so that errors show.
-        size: How many bytes that will be.
+        sent: Its bytes; the first are read before the answer begins, so that errors show.
     """
-    begun = await _begun(chunks)
-    if not form.offer.multipart:
-        headers = form.headers | {
-            "Content-Location": form.location,
-            "Content-Length": str(size),
-        }
-        return StreamingResponse(begun, headers=headers, media_type=form.offer.media_type)
-    opening = form.envelope.opening(form.location, size)
-    closing = END_OF_PART + form.envelope.closing
-    length = len(opening) + size + len(closing)
-    return StreamingResponse(
-        _enclosed(opening, begun, closing),
-        headers=form.headers | {"Content-Length": str(length)},
-        media_type=form.envelope.content_type,
-    )
+    if form.offer.multipart:
+        opening = form.envelope.opening(form.location, sent.size)
+        closing = END_OF_PART + form.envelope.closing
+        size = len(opening) + sent.size + len(closing)
+        chunks = _enclosed(opening, sent.chunks, closing)
+        return await _sent(chunks, size, 200, form.headers, form.envelope.content_type)
+    try:
+        part = asked_part(request, form, sent.size)
+    except RangeNotSatisfiable as error:
+        return _beyond(error)
+    start, end = part or (0, sent.size)
+    headers = form.headers | {"Content-Location": form.location, "Accept-Ranges": "bytes"}
+    status = 200
+    if part is not None:
+        status = 206
+        headers["Content-Range"] = f"bytes {start}-{end - 1}/{sent.size}"
+    media_type = form.offer.media_type
+    return await _sent(sent.between(start, end), end - start, status, headers, media_type)
+
+
+async def _sent(
+    chunks: AsyncIterator[bytes],
+    size: int,
+    status: int,
+    headers: Mapping[str, str],
+    media_type: str,
+) -> Response:
+    """Send bytes as they are read; a few are all read first, which is quicker."""
+    if size <= _AT_ONCE_BYTES:
+        pieces = [chunk async for chunk in chunks if chunk]
+        if sum(map(len, pieces)) != size:
+            raise NotFound("The bytes of this instance are not there as a whole.")
+        return Pieces(pieces or (b"",), headers, media_type, status)
+    headers = {**headers, "Content-Length": str(size)}
+    body = await begun(chunks)
+    return StreamingResponse(body, status_code=status, headers=headers, media_type=media_type)
 
 
 async def in_parts(form: Form, parts: AsyncIterator[tuple[str, bytes]]) -> Response:
@@ -99,15 +200,27 @@ async def in_parts(form: Form, parts: AsyncIterator[tuple[str, bytes]]) -> Respo
         parts: Location and bytes; the first is made before the answer begins.
     """
     return StreamingResponse(
-        await _begun(_each(form.envelope, parts)),
+        await begun(_each(form.envelope, parts)),
         headers=form.headers,
         media_type=form.envelope.content_type,
     )
 
 
-async def _begun(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def begun(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Give the same bytes, of which the first two pieces are there: what encloses, and what is in.
+
+    So whoever cannot be given anything learns it before the answer begins.
+    """
     first = await anext(chunks, b"")
-    return _enclosed(first, chunks, b"")
+    second = await anext(chunks, b"")
+    return _resumed((first, second), chunks)
+
+
+async def _resumed(pieces: Sequence[bytes], rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    for piece in pieces:
+        yield piece
+    async for chunk in rest:
+        yield chunk
 
 
 async def _enclosed(
@@ -123,5 +236,7 @@ async def _each(
     envelope: Envelope, parts: AsyncIterator[tuple[str, bytes]]
 ) -> AsyncIterator[bytes]:
     async for location, content in parts:
-        yield envelope.opening(location, len(content)) + content + END_OF_PART
+        yield envelope.opening(location, len(content))
+        yield content
+        yield END_OF_PART
     yield envelope.closing

@@ -1,8 +1,9 @@
 """What a client accepts and what we offer: media types with the parameters of PS3.18 8.7."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Final
 
@@ -93,12 +94,14 @@ class Offer:
         transfer_syntax: Stated with it; None where there is no such thing.
         multipart: Whether each representation is a part of the answer.
         as_stored: Whether it is what `transfer-syntax=*` asks for first.
+        unnamed: Whether it is for those alone who name no transfer syntax.
     """
 
     names: tuple[str, ...]
     transfer_syntax: str | None = None
     multipart: bool = False
     as_stored: bool = False
+    unnamed: bool = False
 
     @property
     def media_type(self) -> str:
@@ -116,6 +119,8 @@ class Offer:
     def answers(self, asked: MediaType) -> bool:
         """Say whether this is what was asked for."""
         if asked.name != ANY and asked.multipart != self.multipart:
+            return False
+        if self.unnamed and "transfer-syntax" in asked.parameters:
             return False
         syntax = asked.parameters.get("transfer-syntax", "*")
         return any(_covers(asked.inner, name.lower()) for name in self.names) and (
@@ -145,7 +150,8 @@ def media_type(text: str) -> MediaType:
     return MediaType(name.lower(), found)
 
 
-def accepted(text: str) -> list[MediaType]:
+@lru_cache(maxsize=256)
+def accepted(text: str) -> tuple[MediaType, ...]:
     """Read an Accept header: what is wanted most comes first, in the client's order.
 
     Raises:
@@ -155,30 +161,49 @@ def accepted(text: str) -> list[MediaType]:
         raise Invalid("Accept has quotes that do not end")
     pieces = (piece.strip() for piece in _PIECES[","].findall(text))
     wanted = [media_type(piece) for piece in pieces if piece]
-    return sorted(wanted, key=lambda one: -one.quality)
+    return tuple(sorted(wanted, key=lambda one: -one.quality))
 
 
-def choose(accept: str, offers: Sequence[Offer]) -> Offer:
+def choose(
+    accept: str,
+    offers: Sequence[Offer],
+    more: Callable[[], Sequence[Offer]] = tuple,
+) -> Offer:
     """Give the first offer that answers what is wanted most.
 
     Args:
         accept: The Accept header; empty accepts anything.
         offers: What can be given, the default first.
+        more: What can be given besides; asked for where nothing before answers.
 
     Raises:
         NotAcceptable: None does; the message lists them.
         Invalid: The header cannot be understood.
     """
-    wanted = accepted(accept) or [MediaType(ANY, {})]
+    wanted = accepted(accept) or (MediaType(ANY, {}),)
     unwanted = [one for one in wanted if not one.quality and one.name != ANY]
+    others: Sequence[Offer] | None = None
     for asked in wanted:
         if not asked.quality:
             break
-        for offer in _in_order(offers, asked):
-            stated = replace(offer, names=offer.names[:1])
-            if offer.answers(asked) and not any(stated.answers(one) for one in unwanted):
-                return offer
-    raise NotAcceptable(f"Not available in what you accept, but as {_listed(offers)}.")
+        found = _first(offers, asked, unwanted)
+        if found is None:
+            others = more() if others is None else others
+            found = _first(others, asked, unwanted)
+        if found is not None:
+            return found
+    listed = [*offers, *(more() if others is None else others)]
+    raise NotAcceptable(f"Not available in what you accept, but as {_listed(listed)}.")
+
+
+def _first(
+    offers: Sequence[Offer], asked: MediaType, unwanted: Sequence[MediaType]
+) -> Offer | None:
+    for offer in _in_order(offers, asked):
+        stated = replace(offer, names=offer.names[:1]) if unwanted else offer
+        if offer.answers(asked) and not any(stated.answers(one) for one in unwanted):
+            return offer
+    return None
 
 
 def _in_order(offers: Iterable[Offer], asked: MediaType) -> Iterable[Offer]:

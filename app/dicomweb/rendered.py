@@ -1,34 +1,32 @@
 """Rendered resources and thumbnails (PS3.18 8.3.5 and 10.4.1.1.3)."""
 
-import re
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
-from typing import Annotated, Final
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from dataclasses import replace
+from typing import Final
 
-from fastapi import Query
+from pydicom import uid
 from starlette.requests import Request
 from starlette.responses import Response
 
+from app.dicomweb.annotation import lines_for
 from app.dicomweb.answers import Form, in_parts, unchanged, whole
+from app.dicomweb.document import document
 from app.dicomweb.media_types import Offer, choose
+from app.dicomweb.rendering import Asked
 from app.dicomweb.retrieve import Address, accept, addressed, archive_of, frame_numbers
 from app.doors import guarded
-from app.imaging.pictures import Rendering, frame_table
-from app.imaging.render import MEDIA_TYPES
-from app.imaging.windows import Window
-from fhir.attributes import integer
-from fhir.errors import Invalid, NotAcceptable, NotFound, NotSupported
+from app.imaging.picture_files import MEDIA_TYPES
+from app.imaging.pictures import frame_table
+from app.imaging.render import Rendering
+from fhir.attributes import integer, text
+from fhir.errors import NotAcceptable, NotFound
 from fhir.images import Instance, instances
 from fhir.repository import StoredImage
+from fhir.study_files import study_files
 
 THUMBNAIL_PIXELS: Final = 256
-DEFAULT_QUALITY: Final = 85
 
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
-_FUNCTIONS = {"linear": "LINEAR", "linear-exact": "LINEAR_EXACT", "sigmoid": "SIGMOID"}
-_WINDOW = ("center", "width", "function")
-_SIZE = ("width", "height")
-_VIEWPORT = (*_SIZE, "source x", "source y", "source width", "source height")
+_DOCUMENTS = frozenset({uid.EncapsulatedPDFStorage})
 _ELEMENTS = frozenset(
     {
         "ImagingStudy.id",
@@ -40,91 +38,63 @@ _ELEMENTS = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """The query of a rendered resource, as the client wrote it."""
-
-    window: Annotated[
-        str | None, Query(description="center,width or center,width,linear|linear-exact|sigmoid")
-    ] = None
-    viewport: Annotated[
-        str | None, Query(description="width,height in pixels that the picture has to fit")
-    ] = None
-    quality: Annotated[str | None, Query(description="1 to 100, JPEG only")] = None
-
-    def rendering(self, media_type: str, most: int | None = None) -> Rendering:
-        """Read it.
-
-        Args:
-            media_type: What was negotiated.
-            most: Greatest width and height in any case.
-
-        Raises:
-            Invalid: A value cannot be understood, or cannot be.
-        """
-        size = _viewport(self.viewport) if self.viewport is not None else None
-        if most is not None:
-            size = (min(size[0], most), min(size[1], most)) if size else (most, most)
-        window = _window(self.window) if self.window is not None else None
-        quality = _quality(self.quality) if self.quality is not None else DEFAULT_QUALITY
-        return Rendering(media_type, window, size, quality)
-
-
-def _window(text: str) -> Window:
-    center, width, function = [*_split(text, _WINDOW, least=2), "linear"][:3]
-    if not (_NUMBER.fullmatch(center) and _NUMBER.fullmatch(width)):
-        raise Invalid("window is center,width or center,width,function, with decimal numbers")
-    if function.lower() not in _FUNCTIONS:
-        raise Invalid(f"the function of a window is {', '.join(_FUNCTIONS)}")
-    return Window(float(center), float(width), _FUNCTIONS[function.lower()])
-
-
-def _viewport(text: str) -> tuple[int, int]:
-    parts = _split(text, _VIEWPORT, least=2)
-    if len(parts) > len(_SIZE):
-        raise NotSupported(
-            "viewport takes width,height here; a part of the image cannot be cut out"
-        )
-    if not all(re.fullmatch(r"[1-9]\d{0,4}", part) for part in parts):
-        raise Invalid("viewport is width,height in pixels, from 1 to 99999")
-    return int(parts[0]), int(parts[1])
-
-
-def _quality(text: str) -> int:
-    if not re.fullmatch(r"[1-9]\d?|100", text):
-        raise Invalid("quality is a whole number from 1 to 100")
-    return int(text)
-
-
-def _split(text: str, names: Sequence[str], least: int) -> list[str]:
-    parts = [part.strip() for part in text.split(",")]
-    if not least <= len(parts) <= len(names):
-        raise Invalid(f"expected {','.join(names[:least])}")
-    return parts
-
-
 async def rendered(
     request: Request, address: Address, asked: Asked, listed: str | None = None
 ) -> Response:
-    """Give pictures of the frames that are listed, of the first one if none is."""
+    """Give pictures of the frames that are listed, of the first one if none is; or a document."""
     numbers = frame_numbers(listed) if listed is not None else [1]
     image = await addressed(request, address, "Image.pixels")
+    if listed is None and text(image.attributes, "SOPClassUID") in _DOCUMENTS:
+        return await document(request, address)
     _renderable(image, numbers, listed)
     offer = choose(accept(request), _offers(numbers))
     url = address.url(request)
     frames = f"/frames/{listed}" if listed is not None else ""
-    rendering = asked.rendering(offer.names[0])
+    rendering = await _annotated(request, image, asked, asked.rendering(offer.names[0]))
     form = Form.of(image, offer, f"{url}{frames}/rendered", rendering)
     if known := unchanged(request, form):
         return known
     pictures = archive_of(request).pictures
-    if not offer.multipart:
+    if len(numbers) == 1 and not offer.multipart:
         return whole(form, await pictures.rendered(image, numbers[0], rendering))
 
     async def parts() -> AsyncIterator[tuple[str, bytes]]:
         for number in numbers:
             picture = await pictures.rendered(image, number, rendering)
             yield f"{url}/frames/{number}/rendered", picture
+
+    return await in_parts(form, parts())
+
+
+async def rendered_within(
+    request: Request, study: str, series: str | None, asked: Asked
+) -> Response:
+    """Give a picture of the first frame of each instance of a study or series that has pixels.
+
+    Whatever fails after the answer has begun breaks the connection off.
+    """
+    repository = guarded(request)
+    files = await study_files(repository, study, series, "Image.pixels", headers=True)
+    images = [image for image in files.images if image.frames is not None]
+    if not images:
+        raise NotAcceptable("Nothing there has pixel data, so no picture can be made of it.")
+    for image in images:
+        frame_table(image, (1,))
+    offer = choose(accept(request), [one for one in _offers([1]) if one.multipart])
+    rendering = asked.rendering(offer.names[0])
+    within = f"/series/{series}" if series is not None else ""
+    location = f"{archive_of(request).settings.base_url}/dicomweb/studies/{study}{within}/rendered"
+    shown = [await _annotated(request, image, asked, rendering) for image in images[:1]]
+    # what is open of a study is open of each of its images
+    form = Form.among(files.state, offer, location, rendering, [one.lines for one in shown])
+    if known := unchanged(request, form):
+        return known
+
+    async def parts() -> AsyncGenerator[tuple[str, bytes], None]:
+        for image in images:
+            own = await _annotated(request, image, asked, rendering)
+            url = Address(study, image.series, image.id).url(request)
+            yield f"{url}/rendered", await archive_of(request).pictures.rendered(image, 1, own)
 
     return await in_parts(form, parts())
 
@@ -139,6 +109,7 @@ async def thumbnail(
     number = numbers[0] if numbers else _representative(image)
     offer = choose(accept(request), _offers([number])[: len(MEDIA_TYPES)])
     rendering = asked.rendering(offer.names[0], THUMBNAIL_PIXELS)
+    rendering = await _annotated(request, image, asked, rendering)
     location = f"{address.url(request)}/frames/{number}/thumbnail"
     form = Form.of(image, offer, location, rendering)
     if known := unchanged(request, form):
@@ -167,6 +138,15 @@ async def thumbnail_within(
         raise NotFound("nothing there is open to you")
     middle = shown[len(shown) // 2]
     return await thumbnail(request, Address(study, middle.series, middle.element["uid"]), asked)
+
+
+async def _annotated(
+    request: Request, image: StoredImage, asked: Asked, rendering: Rendering
+) -> Rendering:
+    if not asked.annotations:
+        return rendering
+    lines = await lines_for(guarded(request), image, asked.annotations)
+    return replace(rendering, lines=lines)
 
 
 def _renderable(image: StoredImage, numbers: Sequence[int], listed: str | None) -> None:

@@ -1,31 +1,60 @@
 """The DICOMweb door: addresses, and which transaction each leads to."""
 
+from collections.abc import Awaitable, Callable
+from inspect import signature
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
+from fastapi import Query as QueryParameter
 from fastapi.responses import Response
 
-from app.dicomweb.rendered import Asked, rendered, thumbnail, thumbnail_within
+from app.dicomweb.bulk_data import (
+    BULK_DATA_AS,
+    bulk_data,
+    one_value,
+    pixel_data,
+    pixel_data_within,
+)
+from app.dicomweb.conformance import add_conformance
+from app.dicomweb.metadata import METADATA_AS, metadata
+from app.dicomweb.rendered import rendered, rendered_within, thumbnail, thumbnail_within
+from app.dicomweb.rendering import Asked
 from app.dicomweb.retrieve import Address, frames, instance
 from app.dicomweb.retrieve_study import study_instances
-from app.dicomweb.store import DICOM_JSON, store
+from app.dicomweb.search import FOUND_AS, PARAMETERS, search
+from app.dicomweb.store import DICOM_JSON, DICOM_XML, store
+from app.imaging.picture_files import MEDIA_TYPES
+from fhir.errors import Invalid
+from fhir.headers import Place
 
 _STUDY = "/studies/{study}"
 _SERIES = f"{_STUDY}/series/{{series}}"
 _INSTANCE = f"{_SERIES}/instances/{{instance}}"
 _FRAMES = f"{_INSTANCE}/frames/{{listed}}"
 
-_PROBLEM = {
+_PROBLEM: dict[str, Any] = {
     "description": "What is wrong and what to do",
     "content": {"application/problem+json": {}},
 }
-_PICTURES = ("image/jpeg", "image/png")
+_PICTURES = (*MEDIA_TYPES, "multipart/related")
+_MANY_PICTURES = ("multipart/related",)
 _FRAMES_AS = ("multipart/related", "application/octet-stream", "image/*")
 _OBJECTS_AS = ("multipart/related", "application/dicom")
 _UPLOAD = {"requestBody": {"content": {name: {} for name in _OBJECTS_AS}, "required": True}}
 
-AddressOf = Annotated[Address, Depends()]
-Query = Annotated[Asked, Depends()]
+
+def _made(kind: Callable[..., Any]) -> Callable[..., Awaitable[Any]]:
+    """Let FastAPI make something of a request at once: what is no coroutine it runs in a thread."""
+
+    async def make(**given: Any) -> Any:
+        return kind(**given)
+
+    make.__signature__ = signature(kind)  # type: ignore[attr-defined]  # what FastAPI goes by
+    return make
+
+
+AddressOf = Annotated[Address, Depends(_made(Address))]
+Query = Annotated[Asked, Depends(_made(Asked))]
 
 
 def _answers(*media_types: str) -> dict[int | str, dict[str, Any]]:
@@ -37,57 +66,115 @@ def dicomweb_routes() -> APIRouter:
     """Give the routes below `/dicomweb`."""
     router = APIRouter(prefix="/dicomweb", tags=["DICOMweb"], default_response_class=Response)
     _add_store(router)
+    _add_search(router)
     _add_retrieve(router)
     _add_rendered(router)
+    _add_metadata(router)
+    _add_bulk_data(router)
+    add_conformance(router)
     return router
 
 
 def _add_store(router: APIRouter) -> None:
-    @router.post("/studies", responses=_answers(DICOM_JSON), openapi_extra=_UPLOAD)
+    told: dict[str, Any] = {name: {} for name in (DICOM_JSON, "application/json", DICOM_XML)}
+    failed = {"description": "What is wrong", "content": told | _PROBLEM["content"]}
+    stored = _answers(*told) | {
+        202: {"description": "Done with some objects", "content": told},
+        "4XX": failed,
+    }
+
+    @router.post("/studies", responses=stored, openapi_extra=_UPLOAD)
     async def store_instances(request: Request) -> Response:
         """STOW-RS: multipart/related of application/dicom, or one application/dicom."""
         return await store(request)
 
-    @router.post(_STUDY, responses=_answers(DICOM_JSON), openapi_extra=_UPLOAD)
+    @router.post(_STUDY, responses=stored, openapi_extra=_UPLOAD)
     async def store_in_study(request: Request, study: str) -> Response:
         """STOW-RS into one study; objects of another one are refused."""
         return await store(request, study)
 
 
+def _add_search(router: APIRouter) -> None:
+    said: dict[str, Any] = {
+        "responses": _answers(*FOUND_AS) | {204: {"description": "Nothing matches"}},
+        "openapi_extra": {"parameters": PARAMETERS},
+    }
+
+    @router.get("/studies", **said)
+    async def search_studies(request: Request) -> Response:
+        """QIDO-RS: studies."""
+        return await search(request, "study")
+
+    @router.get("/series", **said)
+    async def search_series(request: Request) -> Response:
+        """QIDO-RS: series of all studies."""
+        return await search(request, "series")
+
+    @router.get("/instances", **said)
+    async def search_instances(request: Request) -> Response:
+        """QIDO-RS: instances of all studies."""
+        return await search(request, "instance")
+
+    @router.get(f"{_STUDY}/series", **said)
+    async def search_series_of_study(request: Request, study: str) -> Response:
+        """QIDO-RS: series of a study."""
+        return await search(request, "series", study)
+
+    @router.get(f"{_STUDY}/instances", **said)
+    async def search_instances_of_study(request: Request, study: str) -> Response:
+        """QIDO-RS: instances of a study."""
+        return await search(request, "instance", study)
+
+    @router.get(f"{_SERIES}/instances", **said)
+    async def search_instances_of_series(request: Request, study: str, series: str) -> Response:
+        """QIDO-RS: instances of a series."""
+        return await search(request, "instance", study, series)
+
+
 def _add_retrieve(router: APIRouter) -> None:
-    @router.get(_STUDY, responses=_answers("multipart/related"))
+    @router.get(_STUDY, responses=_answers("multipart/related", "application/zip"))
     async def retrieve_study(request: Request, study: str) -> Response:
-        """WADO-RS: every instance of a study as stored."""
+        """WADO-RS: every instance of a study; as stored with transfer-syntax=*."""
         return await study_instances(request, study)
 
-    @router.get(_SERIES, responses=_answers("multipart/related"))
+    @router.get(_SERIES, responses=_answers("multipart/related", "application/zip"))
     async def retrieve_series(request: Request, study: str, series: str) -> Response:
-        """WADO-RS: every instance of a series as stored."""
+        """WADO-RS: every instance of a series; as stored with transfer-syntax=*."""
         return await study_instances(request, study, series)
 
     @router.get(_INSTANCE, responses=_answers(*_OBJECTS_AS))
     async def retrieve_instance(request: Request, address: AddressOf) -> Response:
-        """WADO-RS: the DICOM object as stored."""
+        """WADO-RS: the DICOM object; as stored with transfer-syntax=*."""
         return await instance(request, address)
 
     @router.get(_FRAMES, responses=_answers(*_FRAMES_AS))
     async def retrieve_frames(request: Request, address: AddressOf, listed: str) -> Response:
-        """WADO-RS: frames by number, uncompressed or, with transfer-syntax=*, as stored."""
+        """WADO-RS: frames by number, uncompressed, as stored, or encoded as is asked for."""
         return await frames(request, address, listed)
 
 
 def _add_rendered(router: APIRouter) -> None:
     @router.get(f"{_INSTANCE}/rendered", responses=_answers(*_PICTURES))
     async def rendered_instance(request: Request, address: AddressOf, asked: Query) -> Response:
-        """WADO-RS: the first frame as image/jpeg or image/png."""
+        """WADO-RS: the first frame as a picture; of an encapsulated PDF, the document."""
         return await rendered(request, address, asked)
 
     @router.get(f"{_FRAMES}/rendered", responses=_answers(*_PICTURES))
     async def rendered_frames(
         request: Request, address: AddressOf, listed: str, asked: Query
     ) -> Response:
-        """WADO-RS: frames by number as image/jpeg or image/png."""
+        """WADO-RS: frames by number as pictures."""
         return await rendered(request, address, asked, listed)
+
+    @router.get(f"{_SERIES}/rendered", responses=_answers(*_MANY_PICTURES))
+    async def rendered_series(request: Request, study: str, series: str, asked: Query) -> Response:
+        """WADO-RS: the first frame of each instance of a series as a picture."""
+        return await rendered_within(request, study, series, asked)
+
+    @router.get(f"{_STUDY}/rendered", responses=_answers(*_MANY_PICTURES))
+    async def rendered_study(request: Request, study: str, asked: Query) -> Response:
+        """WADO-RS: the first frame of each instance of a study as a picture."""
+        return await rendered_within(request, study, None, asked)
 
     @router.get(f"{_INSTANCE}/thumbnail", responses=_answers(*_PICTURES))
     async def instance_thumbnail(request: Request, address: AddressOf, asked: Query) -> Response:
@@ -110,3 +197,66 @@ def _add_rendered(router: APIRouter) -> None:
     async def study_thumbnail(request: Request, study: str, asked: Query) -> Response:
         """A picture of at most 256 by 256 pixels that stands for a study."""
         return await thumbnail_within(request, study, None, asked)
+
+
+def _add_metadata(router: APIRouter) -> None:
+    answers = _answers(*METADATA_AS)
+
+    @router.get(f"{_STUDY}/metadata", responses=answers)
+    async def study_metadata(request: Request, study: str) -> Response:
+        """WADO-RS: the headers of every instance of a study."""
+        return await metadata(request, Place(study))
+
+    @router.get(f"{_SERIES}/metadata", responses=answers)
+    async def series_metadata(request: Request, study: str, series: str) -> Response:
+        """WADO-RS: the headers of every instance of a series."""
+        return await metadata(request, Place(study, series))
+
+    @router.get(f"{_INSTANCE}/metadata", responses=answers)
+    async def instance_metadata(request: Request, address: AddressOf) -> Response:
+        """WADO-RS: the header of an instance."""
+        return await metadata(request, Place(address.study, address.series, address.instance))
+
+
+def _add_bulk_data(router: APIRouter) -> None:
+    in_parts = _answers("multipart/related")
+    ranges = _answers(*BULK_DATA_AS) | {206: {"description": "The bytes of a Range"}}
+
+    @router.get(f"{_STUDY}/bulkdata", responses=in_parts)
+    async def study_bulk_data(request: Request, study: str) -> Response:
+        """WADO-RS: every value that the metadata of a study names by URI."""
+        return await bulk_data(request, Place(study))
+
+    @router.get(f"{_SERIES}/bulkdata", responses=in_parts)
+    async def series_bulk_data(request: Request, study: str, series: str) -> Response:
+        """WADO-RS: every value that the metadata of a series names by URI."""
+        return await bulk_data(request, Place(study, series))
+
+    @router.get(f"{_INSTANCE}/bulkdata", responses=ranges)
+    async def instance_bulk_data(
+        request: Request,
+        address: AddressOf,
+        offset: Annotated[int | None, QueryParameter(ge=0, description="Of one value")] = None,
+        length: Annotated[int | None, QueryParameter(ge=0, description="Of one value")] = None,
+    ) -> Response:
+        """WADO-RS: the value that a URI of the metadata names; without a place, all of them."""
+        if offset is None and length is None:
+            return await bulk_data(request, Place(address.study, address.series, address.instance))
+        if offset is None or length is None:
+            raise Invalid("a value is named by offset and length together")
+        return await one_value(request, address, offset, length)
+
+    @router.get(f"{_STUDY}/pixeldata", responses=in_parts)
+    async def study_pixel_data(request: Request, study: str) -> Response:
+        """WADO-RS: the pixel data of every image of a study."""
+        return await pixel_data_within(request, Place(study))
+
+    @router.get(f"{_SERIES}/pixeldata", responses=in_parts)
+    async def series_pixel_data(request: Request, study: str, series: str) -> Response:
+        """WADO-RS: the pixel data of every image of a series."""
+        return await pixel_data_within(request, Place(study, series))
+
+    @router.get(f"{_INSTANCE}/pixeldata", responses=ranges)
+    async def instance_pixel_data(request: Request, address: AddressOf) -> Response:
+        """WADO-RS: the pixel data of an instance, uncompressed or as stored."""
+        return await pixel_data(request, address)

@@ -1,9 +1,10 @@
-"""STOW-RS (PS3.18 10.5): objects are taken in one after the other, as they arrive.
+"""STOW-RS (PS3.18 10.5): objects are read one after the other, as they arrive, and filed at once.
 
 What is complete before a body breaks, or before a limit is reached, stays stored and is reported,
 and the rest is one more failure. Where nothing was stored the request fails as a whole.
 """
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Final
@@ -13,6 +14,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from app.dicomweb.media_types import RELATED, MediaType, Offer, choose, media_type
+from app.dicomweb.native_xml import native_xml
 from app.dicomweb.retrieve import DICOM, archive_of
 from app.dicomweb.store_answer import response, status
 from app.doors import guarded
@@ -24,7 +26,10 @@ from fhir.errors import Invalid, TooLarge, UnsupportedMedia
 from fhir.guarded import GuardedRepository, patients_by_study
 
 DICOM_JSON: Final = "application/dicom+json"
-_ANSWERS = (Offer((DICOM_JSON,)), Offer(("application/json",)))
+DICOM_XML: Final = "application/dicom+xml"
+_ANSWERS = (Offer((DICOM_JSON,)), Offer(("application/json",)), Offer((DICOM_XML,)))
+_METADATA = frozenset({DICOM_JSON, DICOM_XML})
+_BODY_ERRORS = (Invalid, TooLarge, ClientDisconnect)
 
 
 async def store(request: Request, study: str | None = None) -> Response:
@@ -54,7 +59,7 @@ async def store(request: Request, study: str | None = None) -> Response:
     except ClientDisconnect:
         broken = Invalid("The body was broken off.")
     finally:
-        await upload.settle()
+        await upload.finish()
         await _note(repository, upload.outcomes)
     outcomes = list(upload.outcomes)
     if broken is not None:
@@ -65,9 +70,8 @@ async def store(request: Request, study: str | None = None) -> Response:
     if not outcomes or {one.reason for one in outcomes} == {"empty"}:
         raise Invalid("The body holds no DICOM object.")
     content = response(outcomes, f"{archive.settings.base_url}/dicomweb")
-    return Response(
-        orjson.dumps(content), status_code=status(outcomes), media_type=answer.media_type
-    )
+    write = native_xml if answer.media_type == DICOM_XML else orjson.dumps
+    return Response(write(content), status_code=status(outcomes), media_type=answer.media_type)
 
 
 @dataclass(slots=True)
@@ -75,26 +79,69 @@ class Upload:
     """The objects of one request.
 
     Attributes:
-        outcomes: Of each part that was complete, in the order of the body.
+        outcomes: Of each part that was complete, in the order of the body; once it is finished.
     """
 
     ingest: Ingest
     study: str | None
     outcomes: list[Outcome] = field(default_factory=list)
+    _taken: list[asyncio.Future[Outcome]] = field(default_factory=list)
+    _failed: asyncio.Future[Outcome] | None = None
 
     async def take(self, part: Part) -> None:
-        """Take in one part; if its bytes break off, nothing of it stays."""
+        """Read one part, and go on filing it when its bytes are there.
+
+        Raises:
+            Exception: Its bytes break off, so that nothing of it stays; or one before it failed.
+        """
         declared = part.headers.get("content-type", DICOM)
         if _named(declared) != DICOM:
             message = f"parts are {DICOM}; this one says that it is something else"
-            self.outcomes.append(Outcome("refused", "media-type", message))
+            self._taken.append(_known(Outcome("refused", "media-type", message)))
             return
-        self.outcomes.append(await self.ingest.add(part.chunks, study=self.study))
+        read = asyncio.Event()
+        chunks = _told(part.chunks, read)
+        filed = asyncio.create_task(self.ingest.add(chunks, study=self.study))
+        filed.add_done_callback(self._ended)
+        filed.add_done_callback(lambda _: read.set())
+        self._taken.append(filed)
+        try:
+            await read.wait()
+            if not filed.done():
+                await self.ingest.filing.acquire()
+                filed.add_done_callback(lambda _: self.ingest.filing.release())
+        except asyncio.CancelledError:
+            filed.cancel()
+            raise
+        if self._failed is not None:
+            self._failed.result()
 
-    async def settle(self) -> None:
-        """Make the records of every study true that something was added to."""
+    async def finish(self) -> None:
+        """Wait for what is being filed, and make the records of every study true."""
+        found = await asyncio.gather(*self._taken, return_exceptions=True)
+        self.outcomes = [one for one in found if isinstance(one, Outcome)]
         kept = (one.study for one in self.outcomes if one.kept)
         await self.ingest.settle_all(study for study in kept if study)
+        for one in found:
+            if isinstance(one, BaseException) and not isinstance(one, _BODY_ERRORS):
+                raise one
+
+    def _ended(self, filed: asyncio.Future[Outcome]) -> None:
+        if filed.cancelled() or filed.exception() is not None:
+            self._failed = self._failed or filed
+
+
+def _known(outcome: Outcome) -> asyncio.Future[Outcome]:
+    future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+    future.set_result(outcome)
+    return future
+
+
+async def _told(chunks: AsyncIterator[bytes], end: asyncio.Event) -> AsyncIterator[bytes]:
+    """Pass chunks on, and tell when there are no more."""
+    async for chunk in chunks:
+        yield chunk
+    end.set()
 
 
 def _named(content_type: str) -> str:
@@ -121,7 +168,13 @@ def _content(request: Request) -> MediaType:
     if request.headers.get("content-encoding", "identity") != "identity":
         raise UnsupportedMedia("bodies are taken as they are, without Content-Encoding")
     sent = media_type(header) if header else MediaType("", {})
-    if sent.name not in {DICOM, RELATED} or sent.parameters.get("type", DICOM).lower() != DICOM:
+    inner = sent.parameters.get("type", DICOM).lower()
+    if sent.name == RELATED and inner in _METADATA:
+        raise UnsupportedMedia(
+            "metadata and bulk data apart are not taken; send whole objects, as "
+            f'{RELATED}; type="{DICOM}"'
+        )
+    if sent.name not in {DICOM, RELATED} or inner != DICOM:
         raise UnsupportedMedia(f'this takes {RELATED}; type="{DICOM}", or one object as {DICOM}')
     return sent
 

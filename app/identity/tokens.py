@@ -4,17 +4,17 @@ import asyncio
 import base64
 import json
 import re
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from math import isfinite
 from typing import Self
 
 import httpx
 from aiocache import SimpleMemoryCache
 from jwt import PyJWT
 from jwt.exceptions import (
-    ExpiredSignatureError,
-    ImmatureSignatureError,
     InvalidAudienceError,
     InvalidSignatureError,
     MissingRequiredClaimError,
@@ -24,7 +24,8 @@ from jwt.exceptions import (
 from app.identity.claims import caller
 from app.identity.development import DevelopmentIssuer
 from app.identity.issuers import ANSWER_SECONDS, IssuerKeys
-from app.identity.keys import FixedKey, KeySource
+from app.identity.keys import FixedKey, KeySource, PublicKey
+from app.identity.memory import Known, Memory, Span
 from app.identity.signin import SignIn, sign_in
 from app.settings import Issuer, Settings
 from fhir.errors import Unauthenticated
@@ -33,11 +34,10 @@ from policies.caller import Caller
 TOKEN_BYTES = 16 * 1024
 REQUIRED = ("exp", "iat", "iss", "aud", "sub")
 TIMES = ("exp", "iat", "nbf")
+_BEYOND = 2.0**53  # seconds: no clock gets there
 BEARER = re.compile(r"[Bb][Ee][Aa][Rr][Ee][Rr] +([A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+){2})")
 
 REASONS: tuple[tuple[type[PyJWTError], str], ...] = (
-    (ExpiredSignatureError, "the token has expired; sign in again"),
-    (ImmatureSignatureError, "the token is not valid yet"),
     (InvalidSignatureError, "the token's signature does not hold"),
     (InvalidAudienceError, "the token is meant for another audience"),
 )
@@ -53,18 +53,42 @@ class Trusted:
 
 
 class Identity:
-    """Says who sends a request. Nothing is remembered of a token: each is verified each time."""
+    """Says who sends a request.
+
+    Of a token that held it is remembered that its signature fits its key, as that never changes.
+    Everything else is verified each time: that the key is still its issuer's, and the times.
+    """
 
     def __init__(
         self,
         trusted: Mapping[str, Trusted],
         clock_skew: timedelta,
         http: httpx.AsyncClient,
+        clock: Callable[[], float] = time.time,
     ) -> None:
+        """Set whom to believe.
+
+        Args:
+            trusted: By issuer.
+            clock_skew: By how much clocks may differ.
+            http: Asks issuers.
+            clock: Tells the time, in seconds since 1970.
+        """
         self._trusted = trusted
-        self._clock_skew = clock_skew
+        self._skew_seconds = clock_skew.total_seconds()
         self._http = http
-        self._jwt = PyJWT({"require": list(REQUIRED), "enforce_minimum_key_length": True})
+        self._clock = clock
+        self.memory = Memory()
+        self._jwt = PyJWT(
+            {
+                "require": list(REQUIRED),
+                "enforce_minimum_key_length": True,
+                # times are held against our clock whether or not the signature is known already
+                "verify_exp": False,
+                "verify_nbf": False,
+                "verify_iat": False,
+            }
+        )
 
     @classmethod
     async def open(cls, settings: Settings) -> Self:
@@ -120,18 +144,23 @@ class Identity:
             Unavailable: Its issuer does not answer, and no key at hand fits.
         """
         token = _bearer(authorization)
+        known = self.memory.find(token)
+        if known is None or await self._key(known) is not known.key:
+            known = await self._verified(token)
+            self.memory.keep(token, known)
+        self._check_time(known.span)
+        return known.caller, known.sign_in
+
+    async def _key(self, known: Known) -> PublicKey | bytes | None:
+        """Give the key that a known token's issuer has for it now."""
+        return await self._trusted[known.issuer].keys.find(known.kid, known.algorithm)
+
+    async def _verified(self, token: str) -> Known:
         header, unverified = (_json(part) for part in token.split(".")[:2])
         issuer = unverified.get("iss")
         trusted = self._trusted.get(issuer) if isinstance(issuer, str) else None
         if trusted is None:
             raise Unauthenticated("the token's issuer is not trusted here")
-        claims = await self._verified(token, header, trusted)
-        bearer = caller(trusted.issuer, claims)
-        return bearer, sign_in(bearer, claims, token.rpartition(".")[0])
-
-    async def _verified(
-        self, token: str, header: Mapping[str, object], trusted: Trusted
-    ) -> Mapping[str, object]:
         algorithm, kid = header.get("alg"), header.get("kid")
         if not isinstance(algorithm, str) or algorithm not in trusted.algorithms:
             raise Unauthenticated("the token's algorithm is not one of its issuer's")
@@ -147,13 +176,21 @@ class Identity:
                 algorithms=[algorithm],
                 issuer=trusted.issuer.issuer,
                 audience=trusted.issuer.audiences,
-                leeway=self._clock_skew,
             )
         except PyJWTError as refusal:
             raise Unauthenticated(_reason(refusal)) from refusal
-        if not all(_is_time(claims[name]) for name in TIMES if name in claims):
-            raise Unauthenticated("the token is malformed")
-        return claims
+        span = _span(claims)
+        self._check_time(span)
+        bearer = caller(trusted.issuer, claims)
+        entering = sign_in(bearer, claims, token.rpartition(".")[0])
+        return Known(trusted.issuer.issuer, kid, algorithm, key, span, bearer, entering)
+
+    def _check_time(self, span: Span) -> None:
+        now = self._clock()
+        if now < span.begins - self._skew_seconds:
+            raise Unauthenticated("the token is not valid yet")
+        if now >= span.ends + self._skew_seconds:
+            raise Unauthenticated("the token has expired; sign in again")
 
 
 def _trusted(
@@ -196,6 +233,16 @@ def _reason(refusal: PyJWTError) -> str:
     )
 
 
-def _is_time(value: object) -> bool:
-    # PyJWT takes "1700000000" and true for numbers; RFC 7519 2 does not.
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def _span(claims: Mapping[str, object]) -> Span:
+    """Read when a token holds; every time that is given has to be one."""
+    times = {name: _seconds(claims[name]) for name in TIMES if name in claims}
+    return Span(max(times["iat"], times.get("nbf", times["iat"])), times["exp"])
+
+
+def _seconds(value: object) -> float:
+    # RFC 7519 2: a number, and none that stands in quotes
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise Unauthenticated("the token is malformed")
+    if isinstance(value, float) and not isfinite(value):
+        raise Unauthenticated("the token is malformed")
+    return float(min(max(value, -_BEYOND), _BEYOND))

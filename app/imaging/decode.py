@@ -22,11 +22,17 @@ _JPEG_2000 = frozenset({"90", "91", "92", "93", "201", "202", "203"})
 _JPEG_XL = frozenset({"110", "111", "112"})
 _JPEG_XL_LOSSLESS = "110"
 _VIDEO = frozenset(str(number) for number in range(100, 109))
+_YBR = "YBR_FULL"
+_RGB = "RGB"
 _FAILURES = (RuntimeError, ValueError, TypeError, IndexError, OverflowError, zlib.error)
 
 
+Stored = tuple[NDArray[Any], str]
+"""Values, and the photometric interpretation that they have."""
+
+
 def decode(frame: bytes, layout: PixelLayout) -> NDArray[Any]:
-    """Decode one frame.
+    """Decode one frame; colour becomes RGB.
 
     Args:
         frame: Native pixels in the byte order of the transfer syntax, or one whole codestream.
@@ -39,6 +45,19 @@ def decode(frame: bytes, layout: PixelLayout) -> NDArray[Any]:
     Raises:
         Undecodable: The frame is damaged, too short, of another size than its layout says, or in
             a transfer syntax that is not decoded.
+    """
+    values, interpretation = decode_exactly(frame, layout)
+    return _rgb(values, layout) if interpretation == _YBR else values
+
+
+def decode_exactly(frame: bytes, layout: PixelLayout) -> Stored:
+    """Decode one frame as `decode` does, but leave colours that are held as YBR_FULL as they are.
+
+    What a codec turns itself (JPEG's chrominance, the transformations of JPEG 2000) comes in RGB
+    all the same. Chrominance at half the resolution is repeated.
+
+    Raises:
+        Undecodable: As `decode` does.
     """
     syntax = layout.transfer_syntax
     family = syntax.removeprefix(_NUMBERED).partition(".")[0] if syntax not in _NATIVE else ""
@@ -66,7 +85,7 @@ def _length(layout: PixelLayout) -> int:
     return -(-layout.samples * layout.bits_allocated // 8)
 
 
-def _native(frame: bytes, layout: PixelLayout) -> NDArray[Any]:
+def _native(frame: bytes, layout: PixelLayout) -> Stored:
     halved = (
         layout.photometric_interpretation == "YBR_FULL_422"
         and len(frame) < _length(layout)
@@ -80,16 +99,17 @@ def _native(frame: bytes, layout: PixelLayout) -> NDArray[Any]:
     if layout.bits_allocated == 1:
         packed = np.frombuffer(frame, np.uint8, -(-count // 8))
         # PS3.5 8.1.1: the first pixel is the least significant bit.
-        return np.unpackbits(packed, count=count, bitorder="little").reshape(layout.shape)
+        bits = np.unpackbits(packed, count=count, bitorder="little").reshape(layout.shape)
+        return bits, layout.photometric_interpretation
     order = ">" if layout.transfer_syntax == BIG_ENDIAN else "<"
     kind = "f" if layout.floating else "u"
     words = np.frombuffer(frame, f"{order}{kind}{layout.bits_allocated // 8}", count)
     words = words.astype(words.dtype.newbyteorder("="), copy=False)
     if layout.floating:
-        return words.reshape(layout.shape)
+        return words.reshape(layout.shape), layout.photometric_interpretation
     values = _extend(words, layout)
     if halved:
-        return _rgb(_upsample(values, layout), layout)
+        return _upsample(values, layout), _YBR
     if layout.planar:
         planes = values.reshape(layout.samples_per_pixel, layout.rows, layout.columns)
         values = np.ascontiguousarray(planes.transpose(1, 2, 0))
@@ -120,7 +140,7 @@ def _upsample(values: NDArray[Any], layout: PixelLayout) -> NDArray[Any]:
     return whole.reshape(layout.shape)
 
 
-def _rle(frame: bytes, layout: PixelLayout) -> NDArray[Any]:
+def _rle(frame: bytes, layout: PixelLayout) -> Stored:
     if layout.bits_allocated == 1 or layout.floating:
         raise Undecodable("Run-length encoded bits and floats are not decoded.")
     width, pixels = layout.bits_allocated // 8, layout.rows * layout.columns
@@ -168,7 +188,7 @@ def _expand_cut_runs(segment: bytes, length: int) -> bytes:
     return bytes(found)
 
 
-def _jpeg(frame: bytes, layout: PixelLayout) -> NDArray[Any]:
+def _jpeg(frame: bytes, layout: PixelLayout) -> Stored:
     header = _checked(read_jpeg(frame), layout)
     if header.jpeg_ls:
         return _coloured(_values(imagecodecs.jpegls_decode(frame), header, layout), layout)
@@ -177,27 +197,30 @@ def _jpeg(frame: bytes, layout: PixelLayout) -> NDArray[Any]:
         pixels = imagecodecs.jpeg8_decode(frame, colorspace="UNKNOWN", outcolorspace="UNKNOWN")
         return _coloured(_values(pixels, header, layout), layout)
     if header.samples == 1:
-        return _values(imagecodecs.jpeg8_decode(frame), header, layout)
+        values = _values(imagecodecs.jpeg8_decode(frame), header, layout)
+        return values, layout.photometric_interpretation
     stated = "RGB" if layout.photometric_interpretation == "RGB" else "YBR"
     space = "RGB" if (header.colour or stated) == "RGB" else "YCBCR"
     pixels = imagecodecs.jpeg8_decode(frame, colorspace=space, outcolorspace="RGB")
-    return _values(pixels, header, layout)
+    return _values(pixels, header, layout), _RGB
 
 
-def _jpeg2000(frame: bytes, layout: PixelLayout) -> NDArray[Any]:
+def _jpeg2000(frame: bytes, layout: PixelLayout) -> Stored:
     header = _checked(read_jpeg2000(frame), layout)
     # OpenJPH would be twice as fast for HTJ2K, but imagecodecs hides its errors and gives what
     # was in memory, and values of irreversible wavelets wrap around.
     values = _values(imagecodecs.jpeg2k_decode(frame), header, layout)
-    return values if header.colour == "RGB" else _coloured(values, layout)
+    return (values, _RGB) if header.colour == "RGB" else _coloured(values, layout)
 
 
-def _jpeg_xl(frame: bytes, layout: PixelLayout, *, lossless: bool) -> NDArray[Any]:
+def _jpeg_xl(frame: bytes, layout: PixelLayout, *, lossless: bool) -> Stored:
     # The array that is given lets the decoder refuse another size before it allocates.
     out = np.empty(layout.shape, np.dtype(f"u{max(layout.bits_allocated // 8, 1)}"))
     pixels = imagecodecs.jpegxl_decode(frame, out=out)
     values = pixels.view(layout.dtype)
-    return _coloured(values, layout) if lossless else values
+    if lossless:
+        return _coloured(values, layout)
+    return values, _RGB if layout.samples_per_pixel > 1 else layout.photometric_interpretation
 
 
 def _checked(header: Codestream | None, layout: PixelLayout) -> Codestream:
@@ -227,12 +250,12 @@ def _values(pixels: NDArray[Any], header: Codestream, layout: PixelLayout) -> ND
     return values.astype(layout.dtype, copy=False)
 
 
-def _coloured(values: NDArray[Any], layout: PixelLayout) -> NDArray[Any]:
+def _coloured(values: NDArray[Any], layout: PixelLayout) -> Stored:
     if layout.photometric_interpretation.startswith("YBR_PARTIAL"):
         raise Undecodable("This retired colour space is not decoded.")
-    if layout.photometric_interpretation in ("YBR_FULL", "YBR_FULL_422"):
-        return _rgb(values, layout)
-    return values
+    if layout.photometric_interpretation in (_YBR, "YBR_FULL_422"):
+        return values, _YBR
+    return values, _RGB if layout.samples_per_pixel > 1 else layout.photometric_interpretation
 
 
 def _rgb(values: NDArray[Any], layout: PixelLayout) -> NDArray[Any]:

@@ -8,13 +8,14 @@ whole up to the same limit.
 import asyncio
 import struct
 import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from io import BytesIO
 from struct import Struct
 from typing import Final
 
 from pydicom import uid
+from pydicom.dataset import Dataset
 from pydicom.filereader import read_dataset
 
 from app.imaging.arriving import meta
@@ -23,6 +24,7 @@ from app.imaging.arriving.deflated import Inflater
 from app.imaging.arriving.refused import Refused
 from app.imaging.cleaning import disguised_header
 from app.imaging.frames import FrameTable
+from app.imaging.layout import Undecodable
 from app.imaging.writing import Elements, encoded, written
 from app.store.ports import ObjectMissing, ObjectStore
 from fhir.errors import NotFound, Withheld
@@ -31,6 +33,23 @@ from fhir.pseudonyms import Disguise
 from fhir.repository import StoredImage
 
 MAX_HEADER_BYTES: Final = 2**26
+
+PREAMBLE_BYTES: Final = 128
+
+UNREADABLE: Final = (
+    Refused,
+    struct.error,
+    ArithmeticError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    NotImplementedError,
+    OSError,
+    RecursionError,
+    TypeError,
+    ValueError,
+)
+"""What pydicom raises for a header that is not one, and our own reader."""
 
 _IMPLEMENTATION: Final = b"2.25.294131373306170953437811243290617361817"
 _IMPLEMENTATION_NAME: Final = b"RADIOGRAPH"
@@ -47,21 +66,45 @@ class Outgoing:
 
     Attributes:
         size: How many there are.
+        chunks: All of them.
+        seek: Gives those from a first one to before a last one; None: what is before is read too.
     """
 
     size: int
     chunks: AsyncIterator[bytes]
+    seek: Callable[[int, int], AsyncIterator[bytes]] | None = None
+
+    def between(self, start: int, end: int) -> AsyncIterator[bytes]:
+        """Give bytes [start, end), instead of `chunks`."""
+        if (start, end) == (0, self.size):
+            return self.chunks
+        return self.seek(start, end) if self.seek else _sliced(self.chunks, start, end)
 
 
-async def outgoing(image: StoredImage, objects: ObjectStore) -> Outgoing:
+async def outgoing(
+    image: StoredImage, objects: ObjectStore, *, zero_preamble: bool = False
+) -> Outgoing:
     """Give the bytes of an instance in the form in which they may leave.
+
+    Args:
+        image: The instance.
+        objects: Where its bytes are.
+        zero_preamble: Whether the 128 bytes before `DICM` leave as zeros, for they can make the
+            object a program or a picture of another kind (PS3.10 7.1). Without identity they
+            always do.
 
     Raises:
         Withheld: Nobody can be sure that no identity is left in them; the text says why.
         NotFound: They are gone; some stores say so when the first is read.
     """
     if image.disguise is None:
-        return Outgoing(image.size, objects.get(image.object_key))
+
+        def seek(start: int, end: int) -> AsyncIterator[bytes]:
+            if zero_preamble and start < PREAMBLE_BYTES:
+                return _zeroed(image, objects, start, end)
+            return objects.get(image.object_key, start, end)
+
+        return Outgoing(image.size, seek(0, image.size), seek)
     if image.withheld is not None:
         raise Withheld(image.withheld)
     try:
@@ -70,9 +113,63 @@ async def outgoing(image: StoredImage, objects: ObjectStore) -> Outgoing:
         raise NotFound("The bytes of this instance are gone: it is being deleted.") from error
 
 
+@dataclass(frozen=True, slots=True)
+class Header:
+    """The header of an instance in the form in which it may leave, before its pixel data.
+
+    Attributes:
+        dataset: As it is encoded: nothing of it has been decoded.
+        implicit: Whether it is encoded without value representations.
+        big: Whether it is big endian.
+    """
+
+    dataset: Dataset
+    implicit: bool
+    big: bool
+
+
+async def outgoing_header(image: StoredImage, objects: ObjectStore) -> Header:
+    """Give the header of an instance in the form in which it may leave.
+
+    Raises:
+        Withheld: Nobody can be sure that no identity is left in it; the text says why.
+        Undecodable: It cannot be read.
+        NotFound: It is gone.
+    """
+    if image.disguise is not None and image.withheld is not None:
+        raise Withheld(image.withheld)
+    _, begin = _header_end(image)
+    if (begin or image.size) > MAX_HEADER_BYTES:
+        raise Undecodable("The header is too long to be written anew.")
+    try:
+        data = await objects.read(image.object_key, 0, begin or image.size)
+    except ObjectMissing as error:
+        raise NotFound("The bytes of this instance are gone: it is being deleted.") from error
+    return await asyncio.to_thread(_header, data, image)
+
+
+def _header(data: bytes, image: StoredImage) -> Header:
+    try:
+        read = _parsed(data)
+        if image.disguise is None:
+            return Header(read.dataset, read.implicit, read.big)
+        elements = _elements(read.dataset, image, image.disguise)
+        encoded_anew = BytesIO(written(elements, implicit=read.implicit, big=read.big))
+        dataset = read_dataset(encoded_anew, read.implicit, not read.big)
+        return Header(dataset, read.implicit, read.big)
+    except UNREADABLE as error:
+        raise Undecodable("The header cannot be read well enough to be written anew.") from error
+
+
+def _header_end(image: StoredImage) -> tuple[FrameTable | None, int | None]:
+    """Give the frame table, and where its first frame begins; None where all has to be read."""
+    table = FrameTable.from_record(image.frames) if image.frames is not None else None
+    known = table is not None and table.count and not table.deflated
+    return table, table.range(1)[0] if table and known else None
+
+
 async def _disguised(image: StoredImage, disguise: Disguise, objects: ObjectStore) -> Outgoing:
-    table = FrameTable.from_record(image.frames) if image.frames else None
-    begin = table.range(1)[0] if table and table.count and not table.deflated else None
+    table, begin = _header_end(image)
     if (begin or image.size) > MAX_HEADER_BYTES:
         raise Withheld("its header is too long to take identity out of it")
     data = await objects.read(image.object_key, 0, begin or image.size)
@@ -162,25 +259,25 @@ def _read(data: bytes, image: StoredImage, disguise: Disguise) -> _Found:
     """
     try:
         return _cleaned(data, image, disguise)
-    except (  # what pydicom raises for a header that is not one, and our own reader
-        Refused,
-        struct.error,
-        ArithmeticError,
-        AttributeError,
-        EOFError,
-        LookupError,
-        NotImplementedError,
-        OSError,
-        RecursionError,
-        TypeError,
-        ValueError,
-    ) as error:
+    except UNREADABLE as error:
         raise Withheld(
             "its header cannot be read well enough to take identity out of it"
         ) from error
 
 
-def _cleaned(data: bytes, image: StoredImage, disguise: Disguise) -> _Found:
+@dataclass(frozen=True, slots=True)
+class _Parsed:
+    """A header as it was read, and what was read of the pixel data behind it."""
+
+    transfer_syntax: str
+    dataset: Dataset
+    pixels: bytes
+    implicit: bool
+    big: bool
+    deflated: bool
+
+
+def _parsed(data: bytes) -> _Parsed:
     start = meta.read(data, {}, whole=True)
     if isinstance(start, int):
         raise ValueError("no header")  # noqa: TRY004 -- it is a number of bytes that are missing
@@ -197,12 +294,21 @@ def _cleaned(data: bytes, image: StoredImage, disguise: Disguise) -> _Found:
     pixels = body[stream.tell() :]
     if pixels and Struct(">HH" if big else "<HH").unpack_from(pixels)[0] != 0x7FE0:  # noqa: PLR2004 -- their group
         raise ValueError("something else than pixel data")
-    elements = disguised_header(dataset, disguise, line(image.attributes, "AccessionNumber"))
-    head = bytes(128) + b"DICM" + _meta(elements, start.transfer_syntax)
-    header = written(elements, implicit=implicit, big=big)
-    if deflated:
-        return _Found(head, header, pixels, implicit, big, deflated)
-    return _Found(head + header, b"", pixels, implicit, big, deflated)
+    return _Parsed(start.transfer_syntax, dataset, pixels, implicit, big, deflated)
+
+
+def _elements(dataset: Dataset, image: StoredImage, disguise: Disguise) -> Elements:
+    return disguised_header(dataset, disguise, line(image.attributes, "AccessionNumber"))
+
+
+def _cleaned(data: bytes, image: StoredImage, disguise: Disguise) -> _Found:
+    read = _parsed(data)
+    elements = _elements(read.dataset, image, disguise)
+    head = bytes(PREAMBLE_BYTES) + b"DICM" + _meta(elements, read.transfer_syntax)
+    header = written(elements, implicit=read.implicit, big=read.big)
+    if read.deflated:
+        return _Found(head, header, read.pixels, read.implicit, read.big, read.deflated)
+    return _Found(head + header, b"", read.pixels, read.implicit, read.big, read.deflated)
 
 
 def _meta(header: Elements, transfer_syntax: str) -> bytes:
@@ -218,6 +324,31 @@ def _meta(header: Elements, transfer_syntax: str) -> bytes:
     rest = written(group, implicit=False, big=False)
     length = encoded("UL", Struct("<I").pack(len(rest)))
     return written({0x00020000: length}, implicit=False, big=False) + rest
+
+
+async def _zeroed(
+    image: StoredImage, objects: ObjectStore, start: int, end: int
+) -> AsyncIterator[bytes]:
+    """Give bytes [start, end) of an object, what is before `DICM` as zeros."""
+    marked = PREAMBLE_BYTES + 4
+    head = await objects.read(image.object_key, 0, marked)
+    if head[PREAMBLE_BYTES:] == b"DICM":
+        zeros = min(PREAMBLE_BYTES, end) - start
+        yield bytes(zeros)
+        start += zeros
+    if start < end:
+        async for chunk in objects.get(image.object_key, start, end):
+            yield chunk
+
+
+async def _sliced(chunks: AsyncIterator[bytes], start: int, end: int) -> AsyncIterator[bytes]:
+    position = 0
+    async for chunk in chunks:
+        if position + len(chunk) > start:
+            yield chunk[max(start - position, 0) : end - position]
+        position += len(chunk)
+        if position >= end:
+            return
 
 
 async def _pieces(content: bytes) -> AsyncIterator[bytes]:

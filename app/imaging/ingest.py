@@ -6,10 +6,12 @@ is gone: an object counts as kept once its bytes, its instance and its study are
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
+
+import orjson
 
 from app.imaging.lease import Lease
 from app.imaging.outcome import Outcome, Status
@@ -18,6 +20,8 @@ from app.imaging.studies import ENDPOINT_ID, Studies
 from app.store.entries import Claim, Encoded, Unfit, encoded
 from app.store.ledger import Ledger
 from app.store.ports import ObjectStore
+from fhir.dicom_answers import instance_dicom
+from fhir.dicom_keys import BUILT_IN_KEYS, Catalogue
 from fhir.from_dicom.image import image
 from fhir.from_dicom.patient import patient_key, same_patient
 from fhir.from_dicom.series import image_laterality
@@ -27,6 +31,7 @@ from fhir.parameters import index
 __all__ = ["ENDPOINT_ID", "Ingest", "Outcome", "Status"]
 
 _IN_MEMORY: Final = 2**20
+_FILING: Final = 64
 _UNFIT: Final = Refused("header-too-large", "The header is too large or nested too deeply.")
 
 
@@ -45,10 +50,21 @@ class _Arrival:
 
 
 class Ingest:
-    """The one way in, whatever the door."""
+    """The one way in, whatever the door.
+
+    Attributes:
+        filing: Places for objects that are complete and not filed yet, among all requests: what
+            they hold in memory is bounded, whoever reads ahead takes one.
+    """
 
     def __init__(
-        self, objects: ObjectStore, ledger: Ledger, site: Site, release: bool, max_bytes: int
+        self,
+        objects: ObjectStore,
+        ledger: Ledger,
+        site: Site,
+        release: bool,
+        max_bytes: int,
+        catalogue: Catalogue = BUILT_IN_KEYS,
     ) -> None:
         """Set where objects go, and how they are read.
 
@@ -58,13 +74,17 @@ class Ingest:
             site: Reads what headers leave open.
             release: Whether patients see a new study at once.
             max_bytes: Of one object.
+            catalogue: What DICOM searches can be by.
         """
         self.objects = objects
         self.ledger = ledger
+        self.filing = asyncio.Semaphore(_FILING)
         self._site = site
         self._max_bytes = max_bytes
+        self._catalogue = catalogue
         self._lease = Lease(ledger.leases)
-        self._studies = Studies(ledger, site, release=release)
+        self._studies = Studies(ledger, site, release=release, catalogue=catalogue)
+        self._arriving: dict[str, asyncio.Event] = {}
 
     async def store(self, chunks: AsyncIterator[bytes], *, study: str | None = None) -> Outcome:
         """Take in one object and settle its study before saying so.
@@ -84,7 +104,8 @@ class Ingest:
             arrival = _Arrival(self._lease.new_key(lease), Part10Parser(max_bytes=self._max_bytes))
             try:
                 part10 = await self._receive(arrival, chunks)
-                outcome = await self._file(part10, arrival, lease, study)
+                async with self._in_turn(part10.sop_instance_uid):
+                    outcome = await self._file(part10, arrival, lease, study)
             except Refused as refusal:
                 outcome = Outcome("refused", refusal.reason, refusal.message)
             if arrival.written and outcome.status != "stored":
@@ -101,6 +122,9 @@ class Ingest:
 
     async def derive(self, study: str) -> None:
         """Derive a study's record again although its instances are the same (`reindex`)."""
+        await self.ledger.rewrite(
+            study, lambda header, syntax: instance_dicom(header, syntax, self._catalogue)
+        )
         await self._studies.derive(study)
 
     async def close(self) -> None:
@@ -120,6 +144,20 @@ class Ingest:
                     break
         return arrival.parser.close()
 
+    @asynccontextmanager
+    async def _in_turn(self, instance: str) -> AsyncIterator[None]:
+        """Let objects of one UID be filed one after the other: the first that came wins."""
+        before = self._arriving.get(instance)
+        mine = self._arriving[instance] = asyncio.Event()
+        try:
+            if before is not None:
+                await before.wait()
+            yield
+        finally:
+            mine.set()
+            if self._arriving.get(instance) is mine:
+                del self._arriving[instance]
+
     async def _file(
         self, part10: Part10, arrival: _Arrival, lease: str, study: str | None
     ) -> Outcome:
@@ -129,7 +167,7 @@ class Ingest:
                 part10, "refused", "wrong-study", "belongs to another study than the address names"
             )
         owner = patient_key(part10.attributes, self._site)
-        record = _record(part10, arrival.key, owner)
+        record = _record(part10, arrival.key, owner, self._catalogue)
         claim = await self._claimed(part10, owner, lease)
         if isinstance(claim, Outcome):
             return claim
@@ -209,7 +247,7 @@ async def _joined(
             yield chunk
 
 
-def _record(part10: Part10, key: str, owner: str) -> Encoded:
+def _record(part10: Part10, key: str, owner: str, catalogue: Catalogue) -> Encoded:
     attributes = part10.attributes
     frames = part10.frames
     resource = image(
@@ -237,8 +275,10 @@ def _record(part10: Part10, key: str, owner: str) -> Encoded:
         "frames": frames.to_record() if frames else None,
     }
     try:
-        return encoded(record, attributes)
-    except Unfit as error:
+        return encoded(
+            record | instance_dicom(attributes, part10.transfer_syntax, catalogue), attributes
+        )
+    except (Unfit, orjson.JSONEncodeError) as error:
         raise Refused(_UNFIT.reason, _UNFIT.message) from error
 
 

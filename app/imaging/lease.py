@@ -38,6 +38,7 @@ class Lease:
         self._beginning = asyncio.Lock()
         self._renewing: asyncio.Task[None] | None = None
         self._folder = ""
+        self._first = 0
         self._keys = 0
 
     @asynccontextmanager
@@ -61,13 +62,16 @@ class Lease:
     def new_key(self, name: str) -> str:
         """Give a new object key that ends with the lease's name.
 
-        Neighbours share a folder, which saves a file system two folders for each.
+        Neighbours share a folder, which saves a file system two folders for each, and count on
+        from a random number: drawing one for each takes as long as a small write.
         """
-        if self._keys % _NAMES_IN_A_FOLDER == 0:
+        number = self._keys % _NAMES_IN_A_FOLDER
+        if number == 0:
             self._folder = secrets.token_hex(2)
+            self._first = secrets.randbits(64)
         self._keys += 1
-        folder = self._folder
-        return f"{folder[:2]}/{folder[2:]}/{folder}{secrets.token_hex(8)}{name}"
+        folder, own = self._folder, (self._first + number) % 2**64
+        return f"{folder[:2]}/{folder[2:]}/{folder}{own:016x}{name}"
 
     async def close(self) -> None:
         """Give the lease back."""

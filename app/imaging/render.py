@@ -1,24 +1,25 @@
-"""One frame becomes a JPEG or PNG picture."""
+"""One frame becomes a picture that anybody can look at."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, Final
 
-import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 
+from app.imaging.annotate import annotated
 from app.imaging.decode import decode
 from app.imaging.layout import PixelLayout
 from app.imaging.lut import Bulk, bulk_range
 from app.imaging.palette import PALETTE_DATA, to_colour
-from app.imaging.shrink import shrink
+from app.imaging.picture_files import MEDIA_TYPES, write
+from app.imaging.profiles import own_profile, own_profile_source, with_profile
+from app.imaging.viewport import Viewport, show
 from app.imaging.windows import Window, functional_group, to_grey
 from fhir.attributes import Attributes, decimals, items, text
 from fhir.errors import Invalid, NotAcceptable
 
-MEDIA_TYPES: Final = ("image/jpeg", "image/png")
-
-_BEST_QUALITY = 100
+_BEST_QUALITY: Final = 100
 _BYTE_BITS = 8
 _STRETCH = 16.0
 _PALETTE = "PALETTE COLOR"
@@ -46,16 +47,47 @@ def _tables(attributes: Attributes, frame_number: int) -> Iterator[tuple[Attribu
         yield from ((item, "LUTData") for item in items(source, keyword)[:1])
 
 
-def render(  # noqa: PLR0913 - the parameters of a rendered resource (PS3.18 8.3.5)
+def profile_ranges(attributes: Attributes) -> list[tuple[int, int]]:
+    """List what of the object must be read for the colour profile of an instance."""
+    found = bulk_range(own_profile_source(attributes), "ICCProfile")
+    return [found] if found else []
+
+
+@dataclass(frozen=True, slots=True)
+class Rendering:
+    """What kind of picture is wanted (PS3.18 8.3.5).
+
+    Attributes:
+        media_type: One of `MEDIA_TYPES`.
+        window: Instead of the instance's own; colour has none and ignores it.
+        viewport: Proportions are kept, those of `PixelAspectRatio` and `PixelSpacing` included.
+            Without one the picture has the pixels of the frame, one to one.
+        quality: 1 to 100, JPEG only.
+        profile: One of `app.imaging.profiles.PROFILES`.
+        lines: Text that is written over the picture.
+    """
+
+    media_type: str = "image/jpeg"
+    window: Window | None = None
+    viewport: Viewport | None = None
+    quality: int = 85
+    profile: str = "no"
+    lines: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.media_type not in MEDIA_TYPES:
+            raise NotAcceptable(f"Frames are rendered as {' or '.join(MEDIA_TYPES)}.")
+        if not 1 <= self.quality <= _BEST_QUALITY:
+            raise Invalid("The quality is a number from 1 to 100.")
+
+
+def render(
     frame: bytes,
     attributes: Attributes,
-    transfer_syntax: str,
+    layout: PixelLayout,
+    rendering: Rendering,
     *,
     frame_number: int = 1,
-    media_type: str = "image/jpeg",
-    window: Window | None = None,
-    size: tuple[int, int] | None = None,
-    quality: int = 85,
     bulk: Bulk | None = None,
 ) -> bytes:
     """Render one frame with 8 bits a sample. It takes a processor for milliseconds; use a thread.
@@ -63,28 +95,15 @@ def render(  # noqa: PLR0913 - the parameters of a rendered resource (PS3.18 8.3
     Args:
         frame: As `FrameTable.extract` cuts it out.
         attributes: Of the instance.
-        transfer_syntax: Of the instance.
+        layout: Of the instance.
+        rendering: What is wanted.
         frame_number: Counts from 1; functional groups of enhanced images depend on it.
-        media_type: One of `MEDIA_TYPES`.
-        window: Instead of the instance's own; colour has none and ignores it.
-        size: Greatest width and height in pixels. The picture keeps its proportions, those of
-            `PixelAspectRatio` and `PixelSpacing` included, and is never enlarged. Without it the
-            picture has the pixels of the frame, one to one.
-        quality: 1 to 100, JPEG only.
-        bulk: What `bulk_ranges` asked for.
+        bulk: What `bulk_ranges` asked for, and `profile_ranges` where a profile is wanted.
 
     Raises:
         Undecodable: No image can be made of the frame.
-        NotAcceptable: Another media type is asked for.
-        Invalid: The size or the quality cannot be.
+        Invalid: Nothing of the frame is to be shown.
     """
-    if media_type not in MEDIA_TYPES:
-        raise NotAcceptable(f"Frames are rendered as {' or '.join(MEDIA_TYPES)}.")
-    if not 1 <= quality <= _BEST_QUALITY:
-        raise Invalid("The quality is a number from 1 to 100.")
-    if size is not None and min(size) < 1:
-        raise Invalid("The size is at least one pixel each way.")
-    layout = PixelLayout.read(attributes, transfer_syntax)
     stored = decode(frame, layout)
     if layout.samples_per_pixel > 1:
         picture = _bytes(stored, layout)
@@ -92,14 +111,22 @@ def render(  # noqa: PLR0913 - the parameters of a rendered resource (PS3.18 8.3
         picture = to_colour(stored, attributes, layout, bulk or {})
     else:
         picture = to_grey(
-            stored, attributes, layout, frame_number=frame_number, window=window, bulk=bulk or {}
+            stored,
+            attributes,
+            layout,
+            frame_number=frame_number,
+            window=rendering.window,
+            bulk=bulk or {},
         )
-    if size is not None:
-        picture = _fit(picture, size, _stretch(attributes, frame_number))
-    if media_type == "image/png":
-        # Runs after subtracting the left neighbour: half the time of level 1, at a tenth more size.
-        return bytes(imagecodecs.png_encode(picture, level=1, strategy=3, filter=16))
-    return bytes(imagecodecs.jpeg8_encode(picture, level=quality, subsampling="444"))
+    if rendering.viewport is not None:
+        picture = show(picture, rendering.viewport, _stretch(attributes, frame_number))
+    profile = None
+    if rendering.profile != "no":
+        own = own_profile(attributes, bulk or {})
+        picture, profile = with_profile(picture, rendering.profile, own)
+    if rendering.lines:
+        picture = annotated(picture, rendering.lines)
+    return write(picture, rendering.media_type, rendering.quality, profile)
 
 
 def _bytes(colours: NDArray[Any], layout: PixelLayout) -> NDArray[np.uint8]:
@@ -121,12 +148,3 @@ def _stretch(attributes: Attributes, frame_number: int) -> float:
         if len(pair) == len(("vertical", "horizontal")) and min(pair) > 0:
             return min(max(pair[0] / pair[1], 1 / _STRETCH), _STRETCH)
     return 1.0
-
-
-def _fit(picture: NDArray[np.uint8], size: tuple[int, int], stretch: float) -> NDArray[np.uint8]:
-    rows, columns = picture.shape[:2]
-    scale = min(size[0] / columns, size[1] / (rows * stretch), 1.0, 1 / stretch)
-    height, width = max(round(rows * stretch * scale), 1), max(round(columns * scale), 1)
-    if (height, width) == (rows, columns):
-        return picture
-    return shrink(picture, height, width)

@@ -1,9 +1,11 @@
-"""Smaller pictures by area: each new pixel is the mean of what it covers."""
+"""Smaller pictures by area, each new pixel the mean of what it covers; larger ones by line."""
 
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+_BAND = 256
 
 
 def shrink(picture: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
@@ -17,6 +19,40 @@ def shrink(picture: NDArray[np.uint8], height: int, width: int) -> NDArray[np.ui
     lower = _shorten(picture, height)
     narrower = _shorten(np.ascontiguousarray(lower.swapaxes(0, 1)), width).swapaxes(0, 1)
     return np.ascontiguousarray((narrower + np.float32(0.5)).astype(np.uint8))
+
+
+def resize(picture: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
+    """Make a picture smaller or larger, each way for itself.
+
+    Args:
+        picture: Shape (rows, columns) or (rows, columns, 3).
+        height: Rows of the result.
+        width: Columns of the result.
+    """
+    smaller = shrink(picture, min(height, len(picture)), min(width, picture.shape[1]))
+    if smaller.shape[:2] == (height, width):
+        return smaller
+    larger = np.empty((height, width, *picture.shape[2:]), np.uint8)
+    for first in range(0, height, _BAND):  # a band at a time: what is between takes four times it
+        last = min(first + _BAND, height)
+        lines = _between(smaller, height, first, last)
+        turned = _between(np.ascontiguousarray(lines.swapaxes(0, 1)), width, 0, width)
+        larger[first:last] = turned.swapaxes(0, 1) + np.float32(0.5)
+    return larger
+
+
+def _between(lines: NDArray[Any], length: int, first: int, last: int) -> NDArray[np.float32]:
+    """Give some of the lines that there are once the first axis has been stretched."""
+    if length == len(lines):
+        return lines[first:last].astype(np.float32)
+    places = (np.arange(first, last) + 0.5) * (len(lines) / length) - 0.5
+    places = places.clip(0, len(lines) - 1)
+    before = places.astype(np.intp)
+    after = np.minimum(before + 1, len(lines) - 1)
+    share = (places - before).astype(np.float32).reshape(-1, *[1] * (lines.ndim - 1))
+    near: NDArray[np.float32] = lines.take(before, axis=0) * (1 - share)
+    near += lines.take(after, axis=0) * share
+    return near
 
 
 def _shorten(lines: NDArray[Any], length: int) -> NDArray[np.float32]:

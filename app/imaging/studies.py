@@ -2,12 +2,15 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping
+from math import inf
 from typing import Any, Final
 
 from app.store.entries import SeriesCount
 from app.store.ledger import Ledger
 from app.store.together import Together
-from fhir.attributes import Attributes, text
+from fhir.attributes import Attributes, integer, text
+from fhir.dicom_answers import series_dicom, study_dicom
+from fhir.dicom_keys import Catalogue
 from fhir.from_dicom.imaging_study import assemble, imaging_study, subject
 from fhir.from_dicom.patient import patient, patient_key
 from fhir.from_dicom.series import series
@@ -26,11 +29,12 @@ class Studies:
     interleaving of processes ends with the truth.
     """
 
-    def __init__(self, ledger: Ledger, site: Site, *, release: bool) -> None:
-        """Set how headers are read, and whether patients see a new study at once."""
+    def __init__(self, ledger: Ledger, site: Site, *, release: bool, catalogue: Catalogue) -> None:
+        """Set how headers are read, searched by, and whether patients see a new study at once."""
         self._ledger = ledger
         self._site = site
         self._release = release
+        self._catalogue = catalogue
         self._settled = Together(self._settle)
 
     async def settle(self, study: str) -> None:
@@ -71,7 +75,8 @@ class Studies:
                 speaker = await self._ledger.header_naming(study, key) or speaker
             spoken = self._spoken(study, speaker)
             record = self._record(document, owner, counts, headers)
-            if not await self._ledger.save_study(document, record, derived_from, spoken):
+            dicom = self._dicom(counts, headers, speaker)
+            if not await self._ledger.save_study(document, record, derived_from, spoken, dicom):
                 return False
         for former in document.get("formerKeys", ()):
             if former != key:
@@ -109,6 +114,19 @@ class Studies:
             labels["tag"] = tags
         return {**record, "meta": labels}
 
+    def _dicom(
+        self,
+        counts: Iterable[SeriesCount],
+        headers: Mapping[str, Attributes],
+        speaker: Attributes,
+    ) -> dict[str, Json]:
+        """Write what DICOM searches have of the study, its series in the order of numbers."""
+        listed = [(headers[one.representative], one) for one in counts]
+        listed.sort(key=lambda pair: (_number(pair[0]), pair[1].uid))
+        parts = [series_dicom(header, one.instances, self._catalogue) for header, one in listed]
+        patient = {tag: one for tag, one in speaker.items() if tag.startswith("0010")}
+        return study_dicom({**headers[min(headers)], **patient}, parts, self._catalogue)
+
     def _spoken(self, study: str, header: Attributes) -> dict[str, Json]:
         """Give what a study says of its patient, and its rank among the patient's studies."""
         rank = f"{text(header, 'StudyDate') or ''}|{study}"
@@ -122,6 +140,11 @@ class Studies:
             labels = {"security": meta.get("security"), "tag": tags}
             return {name: value for name, value in labels.items() if value}
         return {"security": [NORMAL]} | ({"tag": [RELEASED]} if self._release else {})
+
+
+def _number(header: Attributes) -> float:
+    found = integer(header, "SeriesNumber")
+    return inf if found is None else found
 
 
 def _values(one: SeriesCount) -> tuple[str, int, str, str | None]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
+from app.cache.cache import Cache
 from app.imaging.ingest import Ingest
 from app.imaging.lease import holder
 from app.store.leases import Leases
@@ -33,15 +34,27 @@ class Swept:
     partial_writes_removed: int
 
 
-async def delete_study(ledger: Ledger, objects: ObjectStore, study: str) -> bool:
+async def delete_study(
+    ledger: Ledger, objects: ObjectStore, study: str, cache: Cache | None = None
+) -> bool:
     """Delete a study with everything in it; say whether it was there.
 
     It is out of sight at once; if the process dies after that, `sweep` finishes.
+
+    Args:
+        ledger: Of the archive.
+        objects: Of the archive.
+        study: Its UID.
+        cache: Of this process; those of others hear of it from the database.
     """
     claim = await ledger.hide(study)
     if claim is None:
         return False
+    if cache is not None:
+        await cache.forget(study)
     await _finish_deletion(ledger, objects, study, claim)
+    if cache is not None:  # whoever was let in before may have read its bytes meanwhile
+        await cache.forget(study)
     return True
 
 

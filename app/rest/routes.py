@@ -13,6 +13,7 @@ from app.doors import guarded, session
 from app.health import checks
 from app.imaging.sweep import delete_study
 from app.multipart import boundary
+from app.rest.cache import add_cache
 from app.rest.envelope import Described, Envelope, Failure, Metadata, PageMetadata, Shape
 from app.rest.files import DICOM, dicom_file
 from app.rest.permissions import Permissions, permissions
@@ -79,6 +80,7 @@ def rest_routes() -> APIRouter:
     _add_images(closed)
     _add_audit(closed)
     _add_sessions(closed)
+    add_cache(closed, _failures)
     _add_health(router)
     router.include_router(closed)
     return router
@@ -159,7 +161,9 @@ def _add_images(router: APIRouter) -> None:
         async def read_image(request: Request, image_uid: Uid) -> Response:
             """Stream a DICOM object; `Range`, `If-Range` and `If-None-Match` are honoured."""
             image = await stored_image(guarded(request), image_uid, "Image.file")
-            return await dicom_file(request, image, _archive(request).objects)
+            archive = _archive(request)
+            zeroed = archive.settings.zero_preamble
+            return await dicom_file(request, image, archive.objects, zero_preamble=zeroed)
 
 
 def _add_audit(router: APIRouter) -> None:
@@ -233,7 +237,7 @@ async def _delete(request: Request, uid: str) -> None:
         record = await repository.permitted("ImagingStudy", checked_uid(uid), "delete")
     except NotFound as error:
         raise not_found() from error
-    if not await delete_study(archive.ledger, archive.objects, uid):
+    if not await delete_study(archive.ledger, archive.objects, uid, archive.cache):
         raise not_found()  # somebody else was quicker
     patients = patients_of([record])
     repository.access.note(

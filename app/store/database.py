@@ -11,6 +11,7 @@ from pymongo import ASCENDING, DESCENDING, IndexModel
 from pymongo.errors import ConnectionFailure, ExecutionTimeout, PyMongoError
 from pymongo.write_concern import WriteConcern
 
+from fhir.dicom_keys import WHEN
 from fhir.elements import LINKS
 from fhir.errors import Invalid, Unavailable
 from fhir.parameters import PARAMETERS
@@ -29,6 +30,24 @@ COLLECTIONS: Mapping[str, str] = MappingProxyType(
         "Session": "sessions",
     }
 )
+
+
+NAMES = [("tags.00100010", ASCENDING), (f"tags.{WHEN}", DESCENDING), ("_id", DESCENDING)]
+"""Sorts what it finds before any of it is read."""
+
+_DICOM_STUDIES = (
+    IndexModel(NAMES),
+    # lists in their order, and those of a modality
+    IndexModel([(f"tags.{WHEN}", DESCENDING), ("_id", DESCENDING)]),
+    IndexModel(
+        [("tags.00080061", ASCENDING), (f"tags.{WHEN}", DESCENDING), ("_id", DESCENDING)],
+    ),
+    # every other key, the configured ones too
+    IndexModel([("tags.$**", ASCENDING)]),
+    IndexModel([("dicom.series.tags.$**", ASCENDING)]),
+)
+# what was configured; everything else is searched for within a study or a series
+_DICOM_INSTANCES = (IndexModel([("extra.$**", ASCENDING)]),)
 
 
 def open_database(url: str, name: str, timeout: timedelta) -> Database:
@@ -73,6 +92,8 @@ async def prepare(database: Database) -> None:
         await database["patients"].create_index("key", unique=True)
         await database["instances"].create_index("object")
         await database["studies"].create_index("patientKey")
+        await database["studies"].create_indexes(list(_DICOM_STUDIES))
+        await database["instances"].create_indexes(list(_DICOM_INSTANCES))
         # covers counting a study's instances by series, and listing them in order
         await database["instances"].create_index(
             [(name, ASCENDING) for name in ("study", "series", "number", "_id", "laterality")]

@@ -1,8 +1,9 @@
-"""A search tree as a MongoDB filter over the stored `index`."""
+"""A search tree as a MongoDB filter over the stored `index`, a DICOM key as one over `tags`."""
 
 import re
 from typing import Any
 
+from fhir.dicom_matching import Between, Criterion, Empty, Equal, Like, Test
 from fhir.search import AllOf, Among, AnyOf, During, Filter, Has, Not, Present, Stored, Text
 
 Query = dict[str, Any]
@@ -78,3 +79,43 @@ def _regex(text: str, anywhere: bool) -> str:
     # folded text holds nothing to escape; who made it otherwise shall not write expressions
     literal = re.escape(text).replace("\\ ", " ")
     return literal if anywhere else f"^{literal}"
+
+
+def tag_filter(prefix: str, criterion: Criterion, field: str | None = None) -> Query:
+    """Write a criterion as a MongoDB filter that finds what `fhir.dicom_matching.meets` would.
+
+    Args:
+        prefix: Where the terms lie, with the dot.
+        criterion: What they have to meet.
+        field: Where the values lie that are not kept among the terms.
+    """
+    place = field or f"{prefix}{criterion.field}"
+    clauses = [
+        _within_sequence(place, one)
+        if isinstance(one, Between) and len(criterion.path) > 1
+        else {place: _test(one)}
+        for one in criterion.tests
+    ]
+    if not clauses:
+        return {"_id": {"$in": []}}
+    return clauses[0] if len(clauses) == 1 else {"$or": clauses}
+
+
+def _within_sequence(place: str, test: Between) -> Query:
+    """Match one value or one of several: two of them shall not meet a range together."""
+    met = _test(test)
+    alone = {"$and": [{place: met}, {place: {"$not": {"$type": "array"}}}]}
+    return {"$or": [alone, {place: {"$elemMatch": met}}]}
+
+
+def _test(test: Test) -> Query:
+    match test:
+        case Equal(values):
+            listed = sorted(values, key=str)
+            return {"$eq": listed[0]} if len(listed) == 1 else {"$in": listed}
+        case Like(expression):
+            return {"$regex": expression, "$options": "s"}
+        case Between(low, high):
+            return {"$gte": low, "$lte": high}
+        case Empty():
+            return {"$exists": False}

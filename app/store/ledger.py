@@ -7,12 +7,12 @@ is found again by `app.imaging.sweep`.
 import asyncio
 import secrets
 import uuid
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
 import orjson
-from pymongo import ReturnDocument
+from pymongo import ReturnDocument, UpdateOne
 from pymongo.errors import BulkWriteError, DuplicateKeyError, OperationFailure, PyMongoError
 
 from app.store.database import Database
@@ -26,6 +26,7 @@ from fhir.from_dicom.site import SITE_SYSTEM, site_tags
 Json = Any
 
 _DUPLICATE_KEY: Final = 11000
+_AT_ONCE: Final = 500
 
 
 class Ledger:
@@ -40,6 +41,7 @@ class Ledger:
         self._seen = Together(self._see)
         self._entered = Together(self._enter)
         self._claims = Together(self._claims_on)
+        self._claimed = Together(self._claim_all)
 
     async def seen(self, instance: str, study: str) -> Seen:
         """Look up an instance, and the claim on its study."""
@@ -69,6 +71,18 @@ class Ledger:
 
     async def claim(self, study: str, patient_key: str, lease: str) -> Claim:
         """Bind a study to its patient, unless it is bound already; give the claim as it is."""
+        return await self._claimed((study, patient_key, lease))
+
+    async def _claim_all(self, wanted: list[tuple[str, str, str]]) -> list[Claim]:
+        """Bind each study as the first of its callers wants it."""
+        first: dict[str, tuple[str, str, str]] = {}
+        for one in wanted:
+            first.setdefault(one[0], one)
+        claims = await asyncio.gather(*(self._claim(*one) for one in first.values()))
+        of_study = dict(zip(first, claims, strict=True))
+        return [of_study[study] for study, _, _ in wanted]
+
+    async def _claim(self, study: str, patient_key: str, lease: str) -> Claim:
         fresh = {
             "claim": secrets.token_hex(8),
             "patientKey": patient_key,
@@ -152,6 +166,27 @@ class Ledger:
         cursor = self._instances.find({"_id": {"$in": list(instances)}}, {"header": 1})
         return {document["_id"]: orjson.loads(document["header"]) async for document in cursor}
 
+    async def rewrite(
+        self, study: str, written: Callable[[Mapping[str, Json], str], Mapping[str, Json]]
+    ) -> None:
+        """Write anew what DICOM searches have of a study's instances.
+
+        Args:
+            study: Study Instance UID.
+            written: Gives the fields, for a header and its transfer syntax.
+        """
+        updates: list[UpdateOne] = []
+        cursor = self._instances.find({"study": study}, {"header": 1, "transferSyntax": 1})
+        async for document in cursor:
+            fields = written(orjson.loads(document["header"]), document["transferSyntax"])
+            absent = {} if "extra" in fields else {"$unset": {"extra": ""}}
+            updates.append(UpdateOne({"_id": document["_id"]}, {"$set": dict(fields), **absent}))
+            if len(updates) == _AT_ONCE:
+                await self._instances.bulk_write(updates, ordered=False)
+                updates.clear()
+        if updates:
+            await self._instances.bulk_write(updates, ordered=False)
+
     async def header_naming(self, study: str, patient_key: str) -> Mapping[str, Json] | None:
         """Give the header of a study's first instance that names its patient so."""
         query = {"study": study, "patientKey": patient_key}
@@ -169,6 +204,7 @@ class Ledger:
         resource: Mapping[str, Json],
         derived_from: Json,
         spoken: Mapping[str, Json],
+        dicom: Mapping[str, Json],
     ) -> bool:
         """Replace a study's record if it is still as it was found; say whether it was.
 
@@ -177,9 +213,10 @@ class Ledger:
             resource: ImagingStudy.
             derived_from: What of the instances it was derived from.
             spoken: What the study says of its patient: `rank`, and the Patient `resource`.
+            dicom: What DICOM searches have of it: `tags` and `dicom`.
         """
         written = stored(resource, found["version"] + 1)
-        written |= {"derivedFrom": derived_from, "spoken": spoken}
+        written |= {"derivedFrom": derived_from, "spoken": spoken, **dicom}
         done = await self._studies.update_one(
             {
                 "_id": found["_id"],
@@ -264,7 +301,7 @@ class Ledger:
             {"_id": study},
             {
                 "$set": {"deleting": datetime.now(UTC)},
-                "$unset": {"resource": "", "index": "", "keys": "", "spoken": ""},
+                "$unset": dict.fromkeys(_DERIVED, ""),
             },
             {"claim": 1},
         )
@@ -313,10 +350,6 @@ class Ledger:
         async for document in self._studies.find({}, {"_id": 1}):
             yield document["_id"]
 
-    async def record(self, accesses: Sequence[dict[str, Json]]) -> None:
-        """Append to the audit."""
-        await self._database["audit_events"].insert_many(accesses)
-
     async def marked(self, name: str) -> bool:
         """Say whether something that is done once was done."""
         return await self._database["marks"].find_one({"_id": name}) is not None
@@ -339,6 +372,7 @@ class Ledger:
         return None
 
 
+_DERIVED: Final = ("resource", "index", "keys", "spoken", "tags", "dicom")
 _STORED: Final = {"sha256": 1, "object": 1}
 _CLAIM: Final = {"claim": 1, "patientKey": 1, "deleting": 1, "mixed": 1, "lease": 1}
 

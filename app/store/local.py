@@ -4,16 +4,17 @@ import asyncio
 import errno
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from itertools import islice
+from itertools import count, islice
 from pathlib import Path
 from stat import S_ISREG
 from typing import Final, Self, TypeVar
 from uuid import uuid4
 
+from app.store.naming import Naming, Unnamed, begin_to_sync, sync_folder, write_all
 from app.store.ports import (
     Entry,
     ObjectMissing,
@@ -35,11 +36,15 @@ class LocalObjects:
 
     A put writes into `.partial/` on the same disk and links the finished, synced file under its
     key. A link fails if the name is taken: that keeps the first bytes among any processes.
+    Puts that end at the same time share what they wait for.
     """
 
     def __init__(self, root: Path) -> None:
         self._root = root
         self._partial = root / PARTIAL
+        self._naming = Naming(root)
+        self._ours = uuid4().hex
+        self._numbers = count()
 
     @classmethod
     async def open(cls, root: Path) -> Self:
@@ -55,9 +60,10 @@ class LocalObjects:
     async def put(self, key: str, chunks: AsyncIterator[bytes]) -> int:
         """See `ObjectStore.put`."""
         path = self._path(key)
-        temporary = self._partial / uuid4().hex
+        # not one more random name: drawing it takes as long as a small write
+        temporary = self._partial / f"{self._ours}-{next(self._numbers)}"
         waiting: list[bytes] = []
-        waiting_bytes = 0
+        waiting_bytes = written = 0
         begun = False
         try:
             async for chunk in chunks:
@@ -66,9 +72,15 @@ class LocalObjects:
                 if waiting_bytes >= PIECE_BYTES:
                     begun = True
                     await self._on_disk(partial(append, temporary, waiting))
+                    written += waiting_bytes
                     waiting, waiting_bytes = [], 0
+            if begun:  # it may take long, for which others shall not wait
+                await self._on_disk(partial(append, temporary, waiting, sync=True))
+                written += waiting_bytes
+                waiting = []
             begun = True
-            return await self._on_disk(partial(self._finish, temporary, waiting, path))
+            file = Unnamed(temporary, written, waiting, path)
+            return await self._to_its_end(self._naming.name(file))
         except BaseException:
             if begun:
                 await self._on_disk(partial(temporary.unlink, missing_ok=True))
@@ -125,7 +137,10 @@ class LocalObjects:
 
     async def _on_disk(self, work: Callable[[], Result]) -> Result:
         """Work in a thread, to its end even if cancelled: what follows tidies up after it."""
-        running = asyncio.ensure_future(asyncio.to_thread(work))
+        return await self._to_its_end(asyncio.to_thread(work))
+
+    async def _to_its_end(self, work: Awaitable[Result]) -> Result:
+        running = asyncio.ensure_future(work)
         try:
             return await asyncio.shield(running)
         except asyncio.CancelledError:
@@ -142,19 +157,6 @@ class LocalObjects:
 
     def _path(self, key: str) -> Path:
         return self._root / checked(key)
-
-    def _finish(self, temporary: Path, rest: Sequence[bytes], path: Path) -> int:
-        """Give the written file its name, if that is free; return the size of what has it."""
-        append(temporary, rest, sync=True)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with suppress(FileExistsError):
-            os.link(temporary, path)
-        temporary.unlink()
-        for folder in path.parents:
-            sync_folder(folder)  # another put may have made it and not be as far yet
-            if folder == self._root:
-                break
-        return path.stat().st_size
 
     def _walk(self, folder: str, prefix: str) -> Iterator[Entry]:
         try:
@@ -198,12 +200,11 @@ class LocalObjects:
 def append(path: Path, pieces: Sequence[bytes], *, sync: bool = False) -> None:
     """Add to the end of a file, making it if needed; with `sync`, until the disk has it all."""
     with path.open("ab", buffering=0) as file:
-        for piece in pieces:
-            view = memoryview(piece)
-            while view:
-                view = view[file.write(view) :]
+        write_all(file.fileno(), pieces)
         if sync:
             os.fsync(file.fileno())
+        else:
+            begin_to_sync(file.fileno())
 
 
 def read_range(key: str, path: Path, start: int, end: int) -> tuple[bytes, int]:
@@ -232,12 +233,3 @@ def remove(path: Path) -> None:
     with suppress(FileNotFoundError, NotADirectoryError, IsADirectoryError):
         path.unlink()
         sync_folder(path.parent)
-
-
-def sync_folder(path: Path) -> None:
-    """Wait until the disk has a folder's entries."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Final, Protocol
 
 from fhir.errors import NotFound, Unavailable
+from fhir.repository import State
 
 KEY: Final = re.compile(r"[a-z0-9_-][a-z0-9._-]*(/[a-z0-9_-][a-z0-9._-]*)*", re.ASCII)
 PREFIX: Final = re.compile(r"([a-z0-9_-][a-z0-9._-]*(/|$))*", re.ASCII)
@@ -114,6 +115,30 @@ class ObjectStore(Protocol):
 
     async def close(self) -> None:
         """Let go of connections; the store is not used afterwards."""
+        ...
+
+
+class InstanceMemory(Protocol):
+    """Remembers what instances are, as long as their studies stay as they are."""
+
+    def saw(self, study: str, state: State) -> None:
+        """Note the state that a study is in, as just read."""
+        ...
+
+    def turn(self) -> tuple[int, int]:
+        """Say when reading an instance begins, for `put`."""
+        ...
+
+    async def get(self, instance: str) -> tuple[bytes, State] | None:
+        """Give a document and the state of its study before it was read, or None."""
+        ...
+
+    async def put(self, instance: str, study: str, document: bytes, turn: tuple[int, int]) -> None:
+        """Remember a document, if the state of its study was known before it was read."""
+        ...
+
+    def mistaken(self, instance: str) -> None:
+        """Note that what `get` gave was out of date."""
         ...
 
 

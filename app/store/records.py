@@ -1,18 +1,26 @@
 """Records in MongoDB, read by search tree."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Literal
 
-import orjson
+import bson
+from bson.codec_options import CodecOptions
+from bson.raw_bson import RawBSONDocument
+from motor.motor_asyncio import AsyncIOMotorCollection
 from pymongo import ASCENDING, DESCENDING
 from pymongo.errors import DuplicateKeyError
 
 from app.store.database import COLLECTIONS, Database
+from app.store.dicom_records import count_dicom, find_dicom
 from app.store.entries import stored
 from app.store.filters import Query, mongo_filter
+from app.store.lazy_header import LazyHeader
+from app.store.ports import InstanceMemory
+from fhir.dicom_rows import Asked, DicomRow, Portion
 from fhir.elements import LINKS
 from fhir.errors import Conflict
-from fhir.repository import Position, Record, Sort, StoredImage, Wanted
+from fhir.repository import Position, Record, Sort, StoredHeader, StoredImage, Wanted
 from fhir.search import Filter
 
 Document = Mapping[str, Any]
@@ -21,8 +29,14 @@ Document = Mapping[str, Any]
 class MongoRepository:
     """`fhir.repository.Repository` over MongoDB; every method is one command."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, memory: InstanceMemory | None = None) -> None:
+        """Read from a database; what is read of instances may be remembered."""
         self._database = database
+        self._memory = memory
+        raw: Any = database["instances"].with_options(
+            codec_options=CodecOptions(document_class=RawBSONDocument)
+        )
+        self._raw_instances: AsyncIOMotorCollection[RawBSONDocument] = raw
 
     async def find(
         self,
@@ -47,7 +61,11 @@ class MongoRepository:
             limit=limit,
             batch_size=limit + 1,  # one batch, one round trip
         )
-        return [_record(resource, document, sort) for document in await cursor.to_list(limit)]
+        found = [_record(resource, document, sort) for document in await cursor.to_list(limit)]
+        if self._memory is not None and resource == "ImagingStudy":
+            for record in found:
+                self._memory.saw(record.id, (record.life, record.version))
+        return found
 
     async def find_each(
         self,
@@ -110,24 +128,73 @@ class MongoRepository:
             found[document["study"]].append(image)
         return found
 
-    async def stored_image(self, identifier: str) -> StoredImage | None:
+    async def stored_image(self, identifier: str, *, outdated: bool = False) -> StoredImage | None:
         """Give what serving an instance's bytes needs, or None."""
-        document = await self._database["instances"].find_one(
+        if self._memory is not None and outdated:
+            self._memory.mistaken(identifier)
+        turn = self._memory.turn() if self._memory is not None else None
+        found = await self._raw_instances.find_one(
             {"_id": {"$eq": identifier}}, {"resource": 0, "index": 0}
         )
-        if document is None:
+        if found is None:
             return None
-        return StoredImage(
-            id=document["_id"],
-            study=document["study"],
-            series=document["series"],
-            transfer_syntax=document["transferSyntax"],
-            object_key=document["object"],
-            size=document["size"],
-            sha256=document["sha256"],
-            frames=document["frames"],
-            attributes=orjson.loads(document["header"]),
+        image = _image(bson.decode(found.raw))
+        if self._memory is not None and turn is not None:
+            await self._memory.put(identifier, image.study, bytes(found.raw), turn)
+        return image
+
+    async def remembered_image(self, identifier: str) -> StoredImage | None:
+        """Give what `stored_image` gave some time ago, or None."""
+        known = await self._memory.get(identifier) if self._memory is not None else None
+        if known is None:
+            return None
+        document, state = known
+        return replace(_image(bson.decode(document)), known_at=state)
+
+    async def stored_images(
+        self, study: str, series: str | None = None, *, headers: bool
+    ) -> list[StoredImage]:
+        """Give what serving the bytes of a study's instances needs, by series, number and id."""
+        query: Query = {"study": {"$eq": study}}
+        query |= {"series": {"$eq": series}} if series is not None else {}
+        cursor = self._database["instances"].find(
+            query,
+            {"resource": 0, "index": 0} | ({} if headers else {"header": 0, "frames": 0}),
+            sort=[(name, ASCENDING) for name in ("study", "series", "number", "_id")],
+            batch_size=_ONE_BATCH,
         )
+        return [_image(document) async for document in cursor]
+
+    async def headers(
+        self, study: str, series: str | None = None, instance: str | None = None
+    ) -> AsyncIterator[list[StoredHeader]]:
+        """Give the headers of a study's instances by series, number and id, batch by batch."""
+        query: Query = {"study": {"$eq": study}}
+        query |= {"series": {"$eq": series}} if series is not None else {}
+        query |= {"_id": {"$eq": instance}} if instance is not None else {}
+        cursor = self._database["instances"].find_raw_batches(
+            query,
+            _HEADER,
+            sort=[(name, ASCENDING) for name in ("study", "series", "number", "_id")],
+            batch_size=_HEADERS,
+        )
+        ended = False
+        try:
+            async for batch in cursor:
+                if documents := bson.decode_all(batch):
+                    yield [_header(one) for one in documents]
+            ended = True
+        finally:
+            if not ended:
+                await cursor.close()
+
+    async def find_dicom(self, asked: Asked, portion: Portion) -> list[DicomRow]:
+        """List studies, their series, or instances by what their headers say."""
+        return await find_dicom(self._database, asked, portion)
+
+    async def count_dicom(self, asked: Asked) -> int:
+        """Count what `find_dicom` would list without a limit."""
+        return await count_dicom(self._database, asked)
 
     async def create(self, resource: Mapping[str, Any]) -> Record:
         """Store a new record as version 1."""
@@ -151,6 +218,46 @@ class MongoRepository:
 
 # Large enough for the instances of one page of studies; MongoDB caps a batch at 16 MB itself.
 _ONE_BATCH = 100_000
+_HEADERS = 200  # so many are in memory while they are written out
+
+
+def _image(document: Document) -> StoredImage:
+    return StoredImage(
+        id=document["_id"],
+        study=document["study"],
+        series=document["series"],
+        transfer_syntax=document["transferSyntax"],
+        object_key=document["object"],
+        size=document["size"],
+        sha256=document["sha256"],
+        frames=document.get("frames"),
+        attributes=LazyHeader(document.get("header", b"{}")),
+    )
+
+
+_HEADER: Query = {
+    "series": 1,
+    "transferSyntax": 1,
+    "header": 1,
+    "frames.count": 1,
+    "frames.encapsulated": 1,
+    "resource.bitsAllocated": 1,
+}
+
+
+def _header(document: Document) -> StoredHeader:
+    frames = document.get("frames")
+    form: Literal["native", "encapsulated"] | None = None
+    if frames is not None:
+        form = "encapsulated" if frames.get("encapsulated") else "native"
+    return StoredHeader(
+        id=document["_id"],
+        series=document["series"],
+        transfer_syntax=document["transferSyntax"],
+        text=document["header"],
+        pixels=form,
+        bits_allocated=document.get("resource", {}).get("bitsAllocated"),
+    )
 
 
 def _complete(resource: str, query: Query) -> Query:
@@ -196,6 +303,8 @@ def _projection(resource: str, wanted: Wanted, sort: Sequence[Sort]) -> Query:
     else:
         projection |= {f"resource.{path}": 1 for path in wanted.elements | {"resourceType"}}
         projection["resource.id"] = 1
+    if resource == "ImagingStudy":
+        projection["claim"] = 1
     projection |= {f"index.{name}": 1 for name in wanted.index}
     projection |= {f"keys.{one.parameter}": 1 for one in sort if one.parameter != "_id"}
     return projection
@@ -240,4 +349,5 @@ def _record(resource: str, document: Document, sort: Sequence[Sort]) -> Record:
         last_updated=document["lastUpdated"],
         index=document.get("index", {}),
         position=(*values, identifier),
+        life=document.get("claim"),
     )

@@ -13,6 +13,7 @@ from pymongo.read_concern import ReadConcern
 
 from app.store.database import Database
 from app.store.entries import stored
+from app.store.together import Together
 from fhir.parameters import spelled
 
 Json = Any
@@ -56,11 +57,21 @@ class SessionStore:
         )
         # what a failing primary has only for itself does not count
         self._settled = self._sessions.with_options(read_concern=ReadConcern("majority"))
+        self._together = Together(self._read)
 
     async def read(self, identifier: str) -> Kept | None:
         """Give a session, or None."""
-        document = await self._settled.find_one({"_id": {"$eq": identifier}}, _WHOLE)
-        return _kept(document) if document else None
+        return await self._together(identifier)
+
+    async def _read(self, wanted: list[str]) -> list[Kept | None]:
+        """Give what is stored once this has begun, in one command."""
+        each = list(dict.fromkeys(wanted))
+        if len(each) == 1:
+            document = await self._settled.find_one({"_id": {"$eq": each[0]}}, _WHOLE)
+            return [_kept(document) if document else None] * len(wanted)
+        cursor = self._settled.find({"_id": {"$in": each}}, _WHOLE, batch_size=len(each) + 1)
+        found = {one["_id"]: _kept(one) for one in await cursor.to_list(None)}
+        return [found.get(one) for one in wanted]
 
     async def create(self, session: Kept) -> None:
         """Store a session unless there is one of its id."""

@@ -23,11 +23,16 @@ class Together(Generic[Item, Answer]):
 
     async def __call__(self, item: Item) -> Answer:
         """Give the answer for an item; raises what its run failed with."""
+        return await self.begin(item)
+
+    def begin(self, item: Item) -> asyncio.Future[Answer]:
+        """Begin to answer an item; whoever goes on without the answer misses how its run fails."""
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        answer.add_done_callback(_seen)
         self._waiting.append((item, answer))
         if self._running is None:
             self._running = asyncio.create_task(self._run())
-        return await answer
+        return answer
 
     async def _run(self) -> None:
         try:
@@ -48,3 +53,8 @@ class Together(Generic[Item, Answer]):
             for (_, answer), given in zip(calls, answers, strict=True):
                 if not answer.done():
                     answer.set_result(given)
+
+
+def _seen(answer: asyncio.Future[Answer]) -> None:
+    if not answer.cancelled():
+        answer.exception()  # who awaits it gets it; that nobody does is no error

@@ -121,6 +121,7 @@ async def test_a_doctor_finds_nothing_wrong_with_a_fresh_installation(fresh: Ins
         "disk",
         "policy",
         "storage",
+        "cache",
         "embedded database",
         "service",
     ]
@@ -129,7 +130,7 @@ async def test_a_doctor_finds_nothing_wrong_with_a_fresh_installation(fresh: Ins
 async def test_a_doctor_names_everything_that_is_wrong_and_goes_on(
     fresh: Installation, policy: Path
 ) -> None:
-    database, storage, issuer = free_ports(3)
+    database, storage, issuer, cache = free_ports(4)
     with (policy / "rules.csv").open("a") as rules:
         rules.write("p, radiologist, Patient.nmae, read, any, allow\n")
     sick = with_settings(
@@ -141,6 +142,7 @@ async def test_a_doctor_names_everything_that_is_wrong_and_goes_on(
         storage_access_key="key",
         storage_secret_key="hidden",
         policy_dir=str(policy),
+        cache_url=f"memory://,redis://:hidden@127.0.0.1:{cache}/0",
         issuers=f'[{{"issuer": "http://127.0.0.1:{issuer}", "audiences": ["x"]}}]',
     )
     ran = await sick.run("doctor")
@@ -150,7 +152,9 @@ async def test_a_doctor_names_everything_that_is_wrong_and_goes_on(
         for line in ran.lines
         if line.startswith("WRONG")
     }
-    assert set(wrong) == {"policy", "storage", "database", f"issuer http://127.0.0.1:{issuer}"}
+    issuer_name = f"issuer http://127.0.0.1:{issuer}"
+    assert set(wrong) == {"policy", "storage", "cache", "database", issuer_name}
+    assert "does not answer: redis" in wrong["cache"]
     assert "rules.csv:" in wrong["policy"]
     assert "Patient.nmae" in wrong["policy"]
     assert "the object store does not answer" in wrong["storage"]

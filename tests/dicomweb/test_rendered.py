@@ -12,7 +12,9 @@ from pydicom import uid as uids
 
 from app.archive import Archive
 from app.imaging.ingest import Outcome
-from app.imaging.render import render
+from app.imaging.layout import PixelLayout
+from app.imaging.render import Rendering, render
+from app.imaging.viewport import Viewport
 from app.imaging.windows import Window
 from tests.build import dicom, ramp, study, uid
 from tests.care import TREATING
@@ -89,7 +91,7 @@ async def test_the_media_type_is_the_one_that_is_wanted_most(
     assert again.headers["content-type"] == media_type
 
 
-@pytest.mark.parametrize("accept", ["image/gif", "application/dicom", "video/mp4"])
+@pytest.mark.parametrize("accept", ["image/bmp", "application/dicom", "video/mp4"])
 async def test_another_media_type_is_406(
     client: httpx.AsyncClient, technologist: dict[str, str], load: Load, accept: str
 ) -> None:
@@ -174,10 +176,8 @@ async def test_the_answer_is_what_the_renderer_gives(
     assert answer.content == render(
         ramp(1, 40, 60)[0].tobytes(),
         image.attributes,
-        image.transfer_syntax,
-        window=Window(-100, 900, "SIGMOID"),
-        size=(30, 30),
-        quality=40,
+        PixelLayout.read(image.attributes, image.transfer_syntax),
+        Rendering("image/jpeg", Window(-100, 900, "SIGMOID"), Viewport(30, 30), 40),
     )
 
 
@@ -242,8 +242,18 @@ async def test_linear_exact_is_not_linear(
         ("viewport=-5,100", 400),
         ("viewport=a,b", 400),
         ("viewport=", 400),
-        ("viewport=100,100,0,0,50,50", 400),
+        ("viewport=100,100,0,0,50,50,1", 400),
+        ("viewport=100,100,16,0", 400),
+        ("viewport=100,100,-9,0,9,9", 400),
+        ("viewport=100,100,0,0,0,9", 400),
+        ("viewport=100,100,a", 400),
+        ("viewport=99999,99999", 400),
+        ("annotation=doctor", 400),
+        ("annotation=", 400),
         ("annotation=patient", 200),
+        ("iccprofile=cmyk", 400),
+        ("iccprofile=rommrgb", 400),
+        ("iccprofile=no", 200),
     ],
 )
 async def test_a_query_that_cannot_be_is_400(
@@ -257,26 +267,24 @@ async def test_a_query_that_cannot_be_is_400(
         assert set(answer.json()) == {"title", "status", "detail"}
 
 
-async def test_a_crop_is_named_as_not_supported(
+async def test_a_profile_that_is_not_made_is_named_as_not_supported(
     client: httpx.AsyncClient, technologist: dict[str, str], load: Load
 ) -> None:
     data = dicom()
     await load(data)
-    answer = await client.get(
-        f"{address(data)}/rendered?viewport=9,9,0,0,5,5", headers=technologist
-    )
+    answer = await client.get(f"{address(data)}/rendered?iccprofile=ROMMRGB", headers=technologist)
     assert answer.json() == {
         "title": "NOT_SUPPORTED",
         "status": 400,
-        "detail": "viewport takes width,height here; a part of the image cannot be cut out",
+        "detail": "iccprofile takes no, yes, srgb, adobergb here; rommrgb is not made",
     }
 
 
 @pytest.mark.parametrize(
     ("viewport", "shape"),
-    [("40,40", (20, 40)), ("100,10", (10, 20)), ("1000,1000", (50, 100)), ("1,1", (1, 1))],
+    [("40,40", (20, 40)), ("100,10", (10, 20)), ("1000,1000", (500, 1000)), ("1,1", (1, 1))],
 )
-async def test_a_picture_fits_its_viewport_and_is_not_enlarged(
+async def test_a_picture_is_as_large_as_its_viewport_lets_it_be(
     client: httpx.AsyncClient,
     technologist: dict[str, str],
     load: Load,

@@ -2,16 +2,31 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
+from io import BytesIO
+from typing import Any, cast
+from zipfile import ZipFile
 
 import httpx
+import numpy as np
 import pytest
 from pydicom import uid as uids
+from pydicom.pixels.utils import pixel_array
+from pymongo import AsyncMongoClient
+from pymongo.monitoring import (
+    CommandFailedEvent,
+    CommandListener,
+    CommandStartedEvent,
+    CommandSucceededEvent,
+)
 
 from app.archive import Archive
 from app.imaging.ingest import Outcome
 from app.main import create_app
+from app.store.database import Database
 from app.store.local import LocalObjects
-from tests.build import dicom, study, uid
+from app.store.records import MongoRepository
+from fhir.pseudonyms import Pseudonyms
+from tests.build import dicom, ramp, study, uid
 from tests.care import TREATING, label, look_after, patient_of, take_off
 from tests.dicomweb.parts import address, parts_of, read
 
@@ -82,18 +97,98 @@ async def test_each_part_says_its_own_transfer_syntax(
         for number, one in enumerate(syntaxes, 1)
     ]
     await load(*files)
-    answer = await client.get(f"/dicomweb/studies/{name}", headers=radiologist)
+    answer = await client.get(
+        f"/dicomweb/studies/{name}", headers=radiologist | {"Accept": ARGONAUT}
+    )
     assert {headers["Content-Type"]: content for headers, content in parts_of(answer)} == {
         f"application/dicom; transfer-syntax={one}": data
         for one, data in zip(syntaxes, files, strict=True)
     }
-    for syntax in syntaxes:
-        accept = {
-            "Accept": f'multipart/related; type="application/dicom"; transfer-syntax={syntax}'
-        }
-        refused = await client.get(f"/dicomweb/studies/{name}", headers=radiologist | accept)
-        assert refused.status_code == 406
-        assert refused.json()["detail"] == f"Not available in what you accept, but as {ARGONAUT}."
+
+
+async def test_a_study_without_a_syntax_that_is_named_is_uncompressed(
+    client: httpx.AsyncClient, radiologist: dict[str, str], load: Load
+) -> None:
+    name = uid()
+    syntaxes = [uids.JPEGLSLossless, uids.ExplicitVRLittleEndian, uids.JPEG2000, uids.MPEG4HP41]
+    pixels: list[Any] = [ramp(2), ramp(2), ramp(2), [b"\0\0\0\x18ftypmp42"]]
+    files = [
+        dicom(StudyInstanceUID=name, pixels=frames, transfer_syntax=syntax, InstanceNumber=number)
+        for number, (syntax, frames) in enumerate(zip(syntaxes, pixels, strict=True), 1)
+    ]
+    await load(*files)
+    answer = await client.get(f"/dicomweb/studies/{name}", headers=radiologist)
+    found = {
+        read(content).InstanceNumber: (headers, content) for headers, content in parts_of(answer)
+    }
+    said = [found[number][0]["Content-Type"].partition("=")[2] for number in (1, 2, 3, 4)]
+    explicit = uids.ExplicitVRLittleEndian
+    # what was lossy, or cannot be decoded, stays as it is
+    assert said == [explicit, explicit, uids.JPEG2000, uids.MPEG4HP41]
+    assert np.array_equal(pixel_array(read(found[1][1])), ramp(2))
+    assert [found[number][1] for number in (2, 3, 4)] == files[1:]
+
+
+@pytest.mark.parametrize(
+    "syntax", [uids.ExplicitVRLittleEndian, uids.HTJ2KLossless, uids.RLELossless]
+)
+async def test_a_study_comes_in_one_syntax_for_all_if_it_is_named(
+    client: httpx.AsyncClient, radiologist: dict[str, str], load: Load, syntax: str
+) -> None:
+    name = uid()
+    files = [
+        dicom(StudyInstanceUID=name, transfer_syntax=one, InstanceNumber=number)
+        for number, one in enumerate([uids.JPEGLSLossless, uids.ImplicitVRLittleEndian], 1)
+    ]
+    await load(*files)
+    accept = {"Accept": f'multipart/related; type="application/dicom"; transfer-syntax={syntax}'}
+    answer = await client.get(f"/dicomweb/studies/{name}", headers=radiologist | accept)
+    parts = parts_of(answer)
+    assert len(parts) == 2
+    for headers, content in parts:
+        dataset = read(content)
+        assert dataset.file_meta.TransferSyntaxUID == syntax
+        assert headers["Content-Type"] == f"application/dicom; transfer-syntax={syntax}"
+        assert headers["Content-Length"] == str(len(content))
+        assert np.array_equal(pixel_array(dataset), ramp()[0])
+
+
+async def test_a_study_comes_as_a_zip_archive(
+    client: httpx.AsyncClient, radiologist: dict[str, str], load: Load
+) -> None:
+    files = study(2, 2)
+    await load(*files)
+    accept = {"Accept": "application/zip"}
+    answer = await client.get(study_path(files[0]), headers=radiologist | accept)
+    assert answer.headers["content-type"] == "application/zip"
+    with ZipFile(BytesIO(answer.content)) as archive:
+        assert archive.testzip() is None
+        found = {name: archive.read(name) for name in archive.namelist()}
+    assert found == {
+        f"{read(one).SeriesInstanceUID}/{read(one).SOPInstanceUID}.dcm": one for one in files
+    }
+
+
+async def test_a_study_that_the_client_has_is_not_sent_again_until_it_changes(
+    client: httpx.AsyncClient, radiologist: dict[str, str], load: Load, acting_as: ActingAs
+) -> None:
+    files = study(2, 2)
+    await load(*files[:3])
+    tags = []
+    for path in (study_path(files[0]), series_path(files[0]), series_path(files[2])):
+        first = await client.get(path, headers=radiologist)
+        tags.append(first.headers["etag"])
+        assert first.headers["cache-control"] == "private, no-cache"
+        assert int(first.headers["content-length"]) == len(first.content)
+        again = await client.get(path, headers=radiologist | {"If-None-Match": tags[-1]})
+        assert (again.status_code, again.content) == (304, b"")
+        refused = await client.get(path, headers=acting_as("billing") | {"If-None-Match": tags[-1]})
+        assert refused.status_code == 403
+    assert len(set(tags)) == 3
+    await load(files[3])
+    known = {"If-None-Match": tags[0]}
+    changed = await client.get(study_path(files[0]), headers=radiologist | known)
+    assert (changed.status_code, len(parts_of(changed))) == (200, 4)
 
 
 @pytest.mark.parametrize(
@@ -217,20 +312,108 @@ async def test_a_study_is_one_access_of_all_its_images(
     ]
 
 
-async def test_an_object_that_is_gone_breaks_the_answer_off(
-    client: httpx.AsyncClient, radiologist: dict[str, str], load: Load, archive: Archive
+@pytest.mark.parametrize("harm", ["gone", "cut"])
+async def test_a_study_of_which_an_object_is_not_whole_is_404(
+    client: httpx.AsyncClient,
+    radiologist: dict[str, str],
+    load: Load,
+    archive: Archive,
+    harm: str,
 ) -> None:
-    outcomes = await load(*study(1, 3))
-    images = [await archive.repository.stored_image(str(one.instance)) for one in outcomes]
-    assert images[0] is not None
-    assert images[2] is not None
-    path = f"/dicomweb/studies/{outcomes[0].study}"
-    await archive.objects.delete(images[2].object_key)
-    with pytest.raises(ConnectionAbortedError, match="failed after the answer began"):
-        await client.get(path, headers=radiologist)
-    await archive.objects.delete(images[0].object_key)
-    answer = await client.get(path, headers=radiologist)
-    assert answer.status_code == 404
+    outcomes = await load(*study(1, 40))
+    image = await archive.repository.stored_image(str(outcomes[-1].instance))
+    assert image is not None
+    path = archive.settings.data_dir / "objects" / image.object_key
+    if harm == "gone":
+        path.unlink()
+    else:
+        path.write_bytes(path.read_bytes()[:-1])
+    for accept in (ARGONAUT, "application/zip"):
+        answer = await client.get(
+            f"/dicomweb/studies/{outcomes[0].study}", headers=radiologist | {"Accept": accept}
+        )
+        assert answer.status_code == 404
+        assert image.object_key not in answer.text
+
+
+class Vanishing(LocalObjects):
+    """Real storage that loses, or cuts, the third object that is read."""
+
+    read_so_far = 0
+    keeps_bytes: int | None = None
+
+    async def get(self, key: str, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
+        self.read_so_far += 1
+        if self.read_so_far == 3:
+            if self.keeps_bytes is None:
+                await self.delete(key)
+            else:
+                end = self.keeps_bytes
+        async for chunk in super().get(key, start, end):
+            yield chunk
+
+
+@pytest.mark.parametrize("keeps_bytes", [None, 100])
+@pytest.mark.parametrize("accept", [ARGONAUT, "application/zip"])
+async def test_an_object_that_vanishes_meanwhile_breaks_the_answer_off(
+    archive: Archive,
+    radiologist: dict[str, str],
+    load: Load,
+    keeps_bytes: int | None,
+    accept: str,
+) -> None:
+    files = study(1, 4)
+    await load(*files)
+    objects = Vanishing(archive.settings.data_dir / "objects")
+    objects.keeps_bytes = keeps_bytes
+    app = create_app(archive.settings, replace(archive, objects=objects))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url=BASE) as losing:
+        with pytest.raises(ConnectionAbortedError, match="failed after the answer began"):
+            await losing.get(study_path(files[0]), headers=radiologist | {"Accept": accept})
+
+
+class Listening(CommandListener):
+    """Counts the finds in the instances."""
+
+    finds = 0
+
+    def started(self, event: CommandStartedEvent) -> None:
+        self.finds += event.command.get("find") == "instances"
+
+    def succeeded(self, event: CommandSucceededEvent) -> None:
+        """Nothing."""
+
+    def failed(self, event: CommandFailedEvent) -> None:
+        """Nothing."""
+
+
+@pytest.mark.parametrize("role", ["radiologist", "researcher"])
+async def test_all_instances_are_one_read_of_the_database(
+    archive: Archive, acting_as: ActingAs, load: Load, role: str
+) -> None:
+    files = study(1, 12)
+    await load(*files)
+    listening = Listening()
+    url = archive.settings.database_url
+    assert url is not None
+    async with AsyncMongoClient[dict[str, Any]](
+        url.get_secret_value(), event_listeners=[listening], tz_aware=True
+    ) as watched:
+        database = cast(Database, watched[archive.settings.database_name])
+        seen = replace(archive, repository=MongoRepository(database))
+        transport = httpx.ASGITransport(create_app(archive.settings, seen))
+        headers = acting_as(role, project="counted")
+        path = study_path(files[0])
+        async with httpx.AsyncClient(transport=transport, base_url=BASE) as client:
+            if role == "researcher":
+                # a pseudonym can be asked by once it was given out
+                await client.get("/fhir/ImagingStudy?_count=200", headers=headers)
+                made = Pseudonyms(archive.pseudonym_key, "counted")
+                path = f"/dicomweb/studies/{made.uid(str(read(files[0]).StudyInstanceUID))}"
+            listening.finds = 0
+            answer = await client.get(path, headers=headers)
+    assert len(parts_of(answer)) == 12
+    assert listening.finds == 1
 
 
 class OneAtATime(LocalObjects):

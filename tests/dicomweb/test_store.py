@@ -3,11 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, MutableMapping
 from typing import Any
+from xml.etree import ElementTree
 
 import httpx
 import pytest
 
 from app.archive import Archive
+from app.dicomweb.native_xml import native_xml
 from app.main import create_app
 from tests.build import dicom, multipart, study, uid
 from tests.dicomweb.parts import read
@@ -249,13 +251,95 @@ async def test_a_compressed_body_is_415(
     assert answer.status_code == 415
 
 
-async def test_an_answer_in_xml_is_406_before_anything_is_stored(
+async def test_an_answer_in_html_is_406_before_anything_is_stored(
     client: httpx.AsyncClient, technologist: dict[str, str], archive: Archive
 ) -> None:
     before = await counts(archive)
-    answer = await send(client, technologist | {"Accept": "application/dicom+xml"}, dicom())
+    answer = await send(client, technologist | {"Accept": "text/html"}, dicom())
     assert answer.status_code == 406
     assert await counts(archive) == before
+
+
+async def test_an_answer_may_be_xml_and_says_what_one_in_json_does(
+    client: httpx.AsyncClient, technologist: dict[str, str]
+) -> None:
+    objects = (dicom(PatientName="M\xfcller & <Sons>"), b"no DICOM at all", dicom(preamble=None))
+    in_json = await send(client, technologist, *objects)
+    in_xml = await send(client, technologist | {"Accept": "application/dicom+xml"}, *objects)
+    assert in_json.headers["content-type"] == "application/dicom+json"
+    assert (in_xml.status_code, in_xml.headers["content-type"]) == (202, "application/dicom+xml")
+    assert in_xml.content == native_xml(in_json.json())
+    name = "{http://dicom.nema.org/PS3.19/models/NativeDICOM}"
+    sequences = {
+        one.attrib["keyword"]: len(one.findall(f"{name}Item"))
+        for one in ElementTree.fromstring(in_xml.content)
+    }
+    assert sequences == {"RetrieveURL": 0, "ReferencedSOPSequence": 2, "OtherFailuresSequence": 1}
+
+
+@pytest.mark.parametrize("kind", ["json", "xml"])
+async def test_metadata_and_bulk_data_apart_are_415_and_the_text_says_what_to_send(
+    client: httpx.AsyncClient, technologist: dict[str, str], kind: str
+) -> None:
+    content_type = f'multipart/related; type="application/dicom+{kind}"; boundary=x'
+    headers = technologist | {"Content-Type": content_type}
+    answer = await client.post("/dicomweb/studies", content=b"--x--", headers=headers)
+    assert answer.status_code == 415
+    assert answer.json()["detail"] == (
+        "metadata and bulk data apart are not taken; send whole objects, as "
+        'multipart/related; type="application/dicom"'
+    )
+
+
+async def test_many_objects_of_one_request_are_answered_in_its_order(
+    client: httpx.AsyncClient, technologist: dict[str, str], archive: Archive
+) -> None:
+    root = uid()
+    good = study(4, 25, StudyInstanceUID=root)
+    sent = [one for pair in zip(good, [b"junk"] * 100, strict=True) for one in pair]
+    answer = await send(client, technologist, *sent)
+    assert answer.status_code == 202
+    content = answer.json()
+    assert content["00081199"]["Value"] == [stored(one) for one in good]
+    positions = [one["00091002"]["Value"][0] for one in content["0008119A"]["Value"]]
+    assert positions == list(range(2, 201, 2))
+    document = await archive.ledger.study(root)
+    assert document is not None
+    assert document["resource"]["numberOfInstances"] == 100
+
+
+async def test_the_same_object_twice_in_a_request_is_stored_once(
+    client: httpx.AsyncClient, technologist: dict[str, str], archive: Archive
+) -> None:
+    indexed, kept = await counts(archive)
+    data = dicom()
+    answer = await send(client, technologist, data, data, data)
+    assert answer.status_code == 200
+    assert answer.json()["00081199"]["Value"] == [stored(data)] * 3
+    assert await counts(archive) == (indexed + 1, kept + 1)
+
+
+async def test_a_request_without_end_takes_no_place_from_others(
+    client: httpx.AsyncClient, technologist: dict[str, str], archive: Archive
+) -> None:
+    body, content_type = multipart([dicom()] * 3)
+    going_on = asyncio.Event()
+
+    async def stalled() -> AsyncIterator[bytes]:
+        yield body[:-1000]
+        await going_on.wait()
+        yield body[-1000:]
+
+    headers = technologist | {"Content-Type": content_type}
+    slow = [
+        asyncio.create_task(client.post("/dicomweb/studies", content=stalled(), headers=headers))
+        for _ in range(80)
+    ]
+    for _ in range(3):
+        answer = await send(client, technologist, *study(1, 30))
+        assert answer.status_code == 200
+    going_on.set()
+    assert [one.status_code for one in await asyncio.gather(*slow)] == [200] * 80
 
 
 @pytest.mark.parametrize(

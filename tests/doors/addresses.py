@@ -19,6 +19,11 @@ def addresses(target: Target) -> Iterator[tuple[str, str]]:
     )
     yield from ((f"{one}/thumbnail", "*/*") for one in (study, series))
     yield from (
+        (f"{one}/{resource}", "*/*")
+        for one in (study, series, instance)
+        for resource in ("metadata", "bulkdata", "pixeldata")
+    )
+    yield from (
         (one, "*/*")
         for one in (
             f"/fhir/Patient/{target.patient}",

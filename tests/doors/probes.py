@@ -6,6 +6,8 @@ Whoever adds a door to `app.doors.DOORS` adds a probe here; `test_register` insi
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
+from pydicom.uid import RLELossless
+
 from app.imaging.ingest import ENDPOINT_ID
 from app.rest.sessions import Session
 from app.rest.study import Series, Study, StudyDetail
@@ -13,7 +15,9 @@ from app.rest.trail import Access
 from fhir.elements import ELEMENTS
 from fhir.images import FILE_ELEMENTS
 from tests.doors.graphql_probe import through_graphql
+from tests.doors.metadata_probe import through_metadata
 from tests.doors.planted import SESSION_ID, SOMEBODY
+from tests.doors.qido_probe import through_qido
 from tests.doors.sight import Json, Visit
 
 Probe = Callable[[Visit], Awaitable[None]]
@@ -92,6 +96,7 @@ async def through_rest(visit: Visit) -> None:
         await _bytes(visit, address, "application/dicom", *FILE_ELEMENTS)
     await _audit(visit)
     await _sessions(visit)
+    await _cache(visit)
     permissions = await visit.get("/postdicom/permissions")
     assert permissions.status_code == 200
 
@@ -110,6 +115,12 @@ async def _sessions(visit: Visit) -> None:
                 _members(visit, Session, one, "Session.id")
             elif one["userId"] == visit.agent:
                 _members(visit, Session, one, "Session.id", held=OWN)
+
+
+async def _cache(visit: Visit) -> None:
+    answer = await visit.get("/postdicom/cache/stats")
+    if answer.status_code == 200:
+        visit.sight.saw("cache", "Cache.id", "Cache.stats")
 
 
 def _members(
@@ -138,13 +149,22 @@ async def through_dicomweb(visit: Visit) -> None:
         f"{instance}/frames/1/rendered",
         f"{instance}/thumbnail",
         f"{instance}/frames/1/thumbnail",
+        f"{series}/rendered",
+        f"{study}/rendered",
         f"{series}/thumbnail",
         f"{study}/thumbnail",
     ):
         await _bytes(visit, address, "*/*", "Image.pixels", "Image.id")
+    await _bytes(visit, f"{instance}/frames/1", "image/jls", "Image.pixels", "Image.id")
     await _bytes(visit, instance, "application/dicom", *FILE_ELEMENTS)
     for address in (instance, series, study):
-        await _bytes(visit, address, 'multipart/related; type="application/dicom"', *FILE_ELEMENTS)
+        for syntax in ("*", RLELossless):
+            parts = f'multipart/related; type="application/dicom"; transfer-syntax={syntax}'
+            await _bytes(visit, address, parts, *FILE_ELEMENTS)
+    for address in (series, study):
+        await _bytes(visit, address, "application/zip", *FILE_ELEMENTS)
+    await through_qido(visit)
+    await through_metadata(visit)
 
 
 async def _bytes(visit: Visit, address: str, accept: str, *coordinates: str) -> None:

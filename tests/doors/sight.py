@@ -48,10 +48,12 @@ class Claim:
 
     Attributes:
         held: Scopes that hold on its row, where it is none of the planted ones.
+        on: Type of the row that decides, where it is not that of each coordinate.
     """
 
     coordinates: frozenset[str]
     held: frozenset[str] | None = None
+    on: str | None = None
 
 
 @dataclass(slots=True)
@@ -68,8 +70,14 @@ class Sight:
     bytes: bytearray = field(default_factory=bytearray)
     asked: set[tuple[str, str]] = field(default_factory=set)
 
-    def saw(self, label: str, *coordinates: str, held: frozenset[str] | None = None) -> None:
-        self.labels[label] = Claim(frozenset(coordinates), held)
+    def saw(
+        self,
+        label: str,
+        *coordinates: str,
+        held: frozenset[str] | None = None,
+        on: str | None = None,
+    ) -> None:
+        self.labels[label] = Claim(frozenset(coordinates), held, on)
 
     def shows(self, word: str) -> bool:
         return word.encode() in self.bytes
@@ -93,7 +101,7 @@ class Visit:
         answer = await self.client.request(method, address, headers=headers, **request)
         self.sight.asked.add((method, answer.request.url.path))
         self.sight.bytes += repr(answer.headers.multi_items()).encode() + answer.content
-        assert answer.status_code in {200, 206, 403, 404}, (method, address, answer.text)
+        assert answer.status_code in {200, 204, 206, 403, 404}, (method, address, answer.text)
         return answer
 
 

@@ -8,7 +8,7 @@ from tests.doors.judge import Judge
 from tests.doors.people import IDENTIFIED, PEOPLE, WATCHERS, Person
 from tests.doors.planted import WORDS
 from tests.doors.probes import PROBES
-from tests.doors.sight import Sight
+from tests.doors.sight import Claim, Sight
 from tests.doors.world import World
 
 # Elements that nothing planted can say anything in, for they have no source in DICOM; everything
@@ -21,7 +21,6 @@ SILENT = {
         "ImagingStudy": "text contained extension procedureReference reasonReference "
         "series.endpoint",
         "Endpoint": "text contained identifier name managingOrganization contact period header",
-        "Image": "attributes private",  # a file tells them, and needs everything open
     }.items()
     for name in names.split()
 }
@@ -40,8 +39,13 @@ def expected(judge: Judge, person: Person, sight: Sight) -> set[str]:
     return {
         label
         for label, claim in sight.labels.items()
-        if judge.allows_all(person, claim.coordinates, claim.held)
+        if judge.allows_all(person, claim.coordinates, scopes(person, claim))
     }
+
+
+def scopes(person: Person, claim: Claim) -> frozenset[str] | None:
+    """Give the scopes that hold on the row of a claim; None where each coordinate has its own."""
+    return claim.held if claim.on is None else person.held.get(claim.on, frozenset())
 
 
 @pytest.mark.parametrize("door", sorted(PROBES))

@@ -8,9 +8,11 @@ from fhir.images import FILE_ELEMENTS
 from fhir.pseudonyms import Pseudonyms
 from tests.doors.addresses import addresses
 from tests.doors.judge import Judge
+from tests.doors.metadata_probe import is_kept_in_metadata
 from tests.doors.people import PROJECT, RESEARCHER, WATCHERS
 from tests.doors.planted import WORDS
 from tests.doors.probes import PROBES
+from tests.doors.qido_probe import is_kept_without_identity
 from tests.doors.sight import Claim, Sight, as_text
 from tests.doors.test_matrix import everything, expected
 from tests.doors.world import World, real_ids
@@ -39,8 +41,12 @@ async def test_a_door_shows_a_researcher_what_casbin_allows_without_identity(
                 claim.held,
             )
             for label, claim in whole.labels.items()
-            if claim.coordinates.isdisjoint(NEVER_WITHOUT_IDENTITY)
-            or claim.coordinates >= FILE_ELEMENTS
+            if is_kept_without_identity(label)
+            and is_kept_in_metadata(label)
+            and (
+                claim.coordinates.isdisjoint(NEVER_WITHOUT_IDENTITY)
+                or claim.coordinates >= FILE_ELEMENTS
+            )
         }
     )
     seen = await world.look(door, RESEARCHER)

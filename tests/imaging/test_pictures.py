@@ -4,16 +4,19 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from threading import Barrier, Event, Lock
-from typing import Any
+from typing import Any, cast
 
 import imagecodecs
 import numpy as np
 import pytest
 from pydicom import uid as uids
 
+from app.imaging.encode import HTJ2K, JPEG_LS
 from app.imaging.layout import Undecodable
 from app.imaging.part10 import Part10Parser
-from app.imaging.pictures import MAX_FRAME_BYTES, Pictures, Rendering, frame_table
+from app.imaging.pictures import MAX_FRAME_BYTES, MAX_SPAN_BYTES, Pictures, frame_table
+from app.imaging.render import Rendering
+from app.imaging.transcode import EXPLICIT, transcoded
 from app.store.ports import ObjectStore
 from fhir.errors import NotFound
 from fhir.repository import StoredImage
@@ -218,3 +221,78 @@ async def test_a_request_that_is_cancelled_keeps_its_worker_until_the_work_is_do
     go_on.set()
     await waiting
     assert order == ["slow", "next"]
+
+
+class Counting:
+    """Remembers what was read of a real store."""
+
+    def __init__(self, objects: ObjectStore) -> None:
+        self._objects = objects
+        self.reads: list[tuple[int, int]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._objects, name)
+
+    async def read(self, key: str, start: int, end: int) -> bytes:
+        self.reads.append((start, end))
+        return await self._objects.read(key, start, end)
+
+
+async def test_neighbours_are_read_together_but_never_too_many(objects: ObjectStore) -> None:
+    pixels = np.zeros((20, 1024, 512), np.uint16)  # 1 MiB each
+    pixels[:, 0, 0] = np.arange(20)
+    image = await kept(objects, dicom(pixels=pixels))
+    counting = Counting(objects)
+    pictures = Pictures(cast(ObjectStore, counting), 1)
+    found = [
+        int.from_bytes(one[:2], "little") async for one in pictures.stored_each(image, range(1, 21))
+    ]
+    assert found == list(range(20))
+    assert [end - start for start, end in counting.reads] == [2**23, 2**23, 2**22]
+    assert max(end - start for start, end in counting.reads) <= MAX_SPAN_BYTES
+
+
+@pytest.mark.parametrize("syntax", [uids.JPEGLSLossless, uids.ExplicitVRLittleEndian])
+async def test_frames_that_are_encoded_come_in_the_order_they_are_asked_for(
+    objects: ObjectStore, syntax: str
+) -> None:
+    pixels = ramp(9, 20, 30)
+    image = await kept(objects, dicom(pixels=pixels, transfer_syntax=syntax))
+    pictures = Pictures(objects, 3)
+    numbers = (9, 1, 5, 5, 2)
+    found = [one async for one in pictures.encoded_each(image, numbers, HTJ2K)]
+    decoded = [imagecodecs.jpeg2k_decode(one) for one in found]
+    assert all(
+        np.array_equal(one, pixels[number - 1])
+        for one, number in zip(decoded, numbers, strict=True)
+    )
+    assert await pictures.encoded(image, 5, HTJ2K) == found[2]
+
+
+@pytest.mark.parametrize("shape", [(3, 4, 5), (3, 3, 3)])
+@pytest.mark.parametrize("vr", ["OB", "OW"])
+async def test_bytes_that_big_endian_words_hold_are_put_in_order(
+    objects: ObjectStore, vr: str, shape: tuple[int, int, int]
+) -> None:
+    pixels = np.arange(np.prod(shape), dtype=np.uint8).reshape(shape)
+    content = pixels.tobytes() + bytes(pixels.size % 2)
+    held = np.frombuffer(content, "u2").byteswap().tobytes() if vr == "OW" else content
+    image = await kept(
+        objects,
+        dicom(
+            pixels=pixels,
+            transfer_syntax=uids.ExplicitVRBigEndian,
+            elements={0x7FE00010: (vr, held)},
+            WindowCenter=None,
+            RescaleIntercept=None,
+        ),
+    )
+    pictures = Pictures(objects, 1)
+    for number in (1, 2, 3):
+        assert await pictures.native(image, number) == pixels[number - 1].tobytes()
+        jls = await pictures.encoded(image, number, JPEG_LS)
+        assert np.array_equal(imagecodecs.jpegls_decode(jls), pixels[number - 1])
+        shown = imagecodecs.png_decode(await pictures.rendered(image, number, PNG))
+        assert np.array_equal(shown, pixels[number - 1])
+    sent = await transcoded(image, EXPLICIT, objects, pictures)
+    assert pixels.tobytes() in b"".join([chunk async for chunk in sent.chunks])

@@ -10,11 +10,14 @@ import pytest
 from numpy.typing import NDArray
 from pydicom.uid import ExplicitVRBigEndian, ExplicitVRLittleEndian
 
+from app.imaging import render as renderer
 from app.imaging.layout import PixelLayout, Undecodable
-from app.imaging.render import bulk_ranges, render
+from app.imaging.lut import Bulk
+from app.imaging.render import Rendering, bulk_ranges
 from app.imaging.shrink import shrink
+from app.imaging.viewport import Viewport
 from app.imaging.windows import Window, to_grey
-from fhir.attributes import tag
+from fhir.attributes import Attributes, tag
 from fhir.errors import Invalid, NotAcceptable
 from tests.imaging import reference
 
@@ -73,6 +76,24 @@ GREY = {
     "PixelRepresentation": ("US", [1]),
     "PhotometricInterpretation": ("CS", ["MONOCHROME2"]),
 }
+
+
+def render(
+    frame: bytes,
+    attributes: Attributes,
+    syntax: str,
+    *,
+    frame_number: int = 1,
+    bulk: Bulk | None = None,
+    size: tuple[int, int] | None = None,
+    **wanted: Any,
+) -> bytes:
+    """Render a frame; a picture of some size at most is never enlarged."""
+    if size is not None:
+        wanted["viewport"] = Viewport(*size, enlarges=False)
+    layout = PixelLayout.read(attributes, syntax)
+    asked = Rendering(**wanted)
+    return renderer.render(frame, attributes, layout, asked, frame_number=frame_number, bulk=bulk)
 
 
 def picture(encoded: bytes) -> NDArray[Any]:
@@ -531,11 +552,17 @@ def test_a_smaller_picture_is_as_bright_as_the_whole(size: tuple[int, int]) -> N
 def test_what_cannot_be_asked_for_is_refused() -> None:
     attributes, frame = header([1]), b"\x01\x00"
     with pytest.raises(NotAcceptable):
-        render(frame, attributes, ExplicitVRLittleEndian, media_type="image/gif")
+        render(frame, attributes, ExplicitVRLittleEndian, media_type="image/bmp")
     with pytest.raises(Invalid):
         render(frame, attributes, ExplicitVRLittleEndian, quality=0)
     with pytest.raises(Invalid):
         render(frame, attributes, ExplicitVRLittleEndian, size=(0, 10))
+    with pytest.raises(Invalid):
+        Viewport(100_000, 100_000)
+    with pytest.raises(Invalid):
+        Viewport(10, 10, columns=0)
+    with pytest.raises(Invalid):
+        Viewport(10, 10, left=float("inf"))
 
 
 def test_large_images_take_the_same_levels_from_a_table_as_small_ones_by_arithmetic() -> None:

@@ -23,6 +23,10 @@ ROUTES = {
     ("/postdicom/sessions", "delete"),
     ("/postdicom/sessions/{session_id}", "delete"),
     ("/postdicom/permissions", "get"),
+    ("/postdicom/cache/stats", "get"),
+    ("/postdicom/cache", "delete"),
+    ("/postdicom/cache/studies/{study_uid}", "delete"),
+    ("/postdicom/cache/warmup", "post"),
 }
 
 

@@ -44,6 +44,9 @@ NOT_EXPOSED = {
     "Endpoint.contained",
     "Image.attributes",
     "Image.private",
+    # the cache is looked after through REST
+    "Cache.id",
+    "Cache.stats",
 }
 
 

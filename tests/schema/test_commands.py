@@ -38,7 +38,7 @@ class Questions(monitoring.CommandListener):
             collection = event.command.get("collection", event.command.get(event.command_name))
             if collection == "sessions":
                 self.sign_ins += 1
-            else:
+            elif collection != "$cmd.aggregate":  # changes of other processes are listened to
                 self.asked.append((event.command_name, str(collection)))
 
     def succeeded(self, event: monitoring.CommandSucceededEvent) -> None:

@@ -220,6 +220,7 @@ PATIENT_ROWS = {
     **dict.fromkeys((*LINKS, "ReleaseRequest"), OWN_STUDIES),
     "Session": NOTHING,
     "Policy": NOTHING,
+    "Cache": NOTHING,
 }
 
 

@@ -312,6 +312,7 @@ class Elements:
         if length > INLINE_BYTES and (known is None or vr in _BULK):
             vr = "UN" if length % NUMBER_SIZES.get(vr, 1) else vr
             uri = f"?offset={self._base + start}&length={length}"
+            self._charge(0)
             self._store(tag, {"vr": vr, "BulkDataURI": uri}, level, b"")
             if length & 1:
                 level.note(ODD)

@@ -1,0 +1,98 @@
+"""Serves the application: on an address of its own, or the connections that it is dealt."""
+
+import asyncio
+import signal
+import socket
+from contextlib import suppress
+
+import uvicorn
+
+from app.archive import Archive
+from app.main import create_app
+from app.settings import Settings
+
+READY = b"r"
+CONNECTION = b"c"
+
+
+async def serve(settings: Settings, archive: Archive, channel: socket.socket | None = None) -> int:
+    """Serve until told to stop, or until nobody deals connections any more.
+
+    Args:
+        settings: Say where, and for how many.
+        archive: What is served.
+        channel: Brings connections from `app.workers`; absent: the settings' address is listened
+            at.
+
+    Returns:
+        Exit code of the process: 0 unless it could not begin.
+    """
+    config = uvicorn.Config(
+        create_app(settings, archive),
+        host=settings.host,
+        port=settings.port,
+        log_level="warning",
+        access_log=False,  # addresses hold what people searched for
+        server_header=False,
+        lifespan="off",  # the archive is open, and closed by who opened it
+        timeout_graceful_shutdown=10,
+    )
+    server = uvicorn.Server(config) if channel is None else Dealt(config, channel)
+    # uvicorn raises the signal that stopped it again: what is open here is still to be closed
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    await server.serve()
+    return 0 if server.started else 1
+
+
+class Dealt(uvicorn.Server):
+    """Listens nowhere: connections arrive as open sockets, one in each message of a channel."""
+
+    def __init__(self, config: uvicorn.Config, channel: socket.socket) -> None:
+        super().__init__(config)
+        self._channel = channel
+        self._opening: set[asyncio.Task[None]] = set()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to take connections, and say so."""
+        await super().startup(sockets=[])
+        self._channel.setblocking(False)
+        asyncio.get_running_loop().add_reader(self._channel.fileno(), self._take)
+        self._channel.send(READY)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Finish what was dealt, and take no more."""
+        while self._take():
+            pass
+        asyncio.get_running_loop().remove_reader(self._channel.fileno())
+        await asyncio.gather(*self._opening)
+        await super().shutdown(sockets=[])
+
+    def _take(self) -> bool:
+        """Take a connection; say whether there was one."""
+        try:
+            message, descriptors, _, _ = socket.recv_fds(self._channel, len(CONNECTION), 1)
+        except (BlockingIOError, InterruptedError):
+            return False
+        except OSError:
+            message, descriptors = b"", []
+        if not message:
+            # who dealt is gone, and with it whoever would replace us
+            asyncio.get_running_loop().remove_reader(self._channel.fileno())
+            self.should_exit = True
+            return False
+        for descriptor in descriptors:
+            task = asyncio.create_task(self._open(socket.socket(fileno=descriptor)))
+            self._opening.add(task)
+            task.add_done_callback(self._opening.discard)
+        return True
+
+    async def _open(self, connection: socket.socket) -> None:
+        connection.setblocking(False)
+        with suppress(OSError):  # whoever connected has left already
+            await asyncio.get_running_loop().connect_accepted_socket(self._protocol, connection)
+
+    def _protocol(self) -> asyncio.Protocol:
+        made: asyncio.Protocol = self.config.http_protocol_class(  # type: ignore[call-arg]  # as uvicorn
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
+        return made
