@@ -77,12 +77,12 @@ def _lifespan(settings: Settings, archive: Archive | None) -> Any:
 
 
 def _add_routes(app: FastAPI, settings: Settings) -> None:
+    app.include_router(dicomweb_routes())  # asked most, and so first
     app.include_router(health_routes())
     app.router.routes.extend(start_routes(settings.development_issuer))
     if settings.development_issuer:
         app.include_router(development_routes(settings))
     app.include_router(fhir_routes(settings.base_url, __version__, _authorization_server(settings)))
-    app.include_router(dicomweb_routes())
     app.include_router(rest_routes())
     app.router.routes.extend(graphql_routes(settings))
 

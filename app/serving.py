@@ -1,9 +1,11 @@
 """Serves the application: on an address of its own, or the connections that it is dealt."""
 
 import asyncio
+import gc
 import signal
 import socket
 from contextlib import suppress
+from typing import Final
 
 import uvicorn
 
@@ -13,6 +15,7 @@ from app.settings import Settings
 
 READY = b"r"
 CONNECTION = b"c"
+_YOUNG: Final = 20_000  # objects made between two looks for garbage; a request makes some thousands
 
 
 async def serve(settings: Settings, archive: Archive, channel: socket.socket | None = None) -> int:
@@ -37,6 +40,10 @@ async def serve(settings: Settings, archive: Archive, channel: socket.socket | N
         lifespan="off",  # the archive is open, and closed by who opened it
         timeout_graceful_shutdown=10,
     )
+    # what is there by now stays: looking through it again and again would find no garbage
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_YOUNG)
     server = uvicorn.Server(config) if channel is None else Dealt(config, channel)
     # uvicorn raises the signal that stopped it again: what is open here is still to be closed
     signal.signal(signal.SIGTERM, signal.SIG_IGN)

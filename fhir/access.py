@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Literal, NoReturn
 from urllib.parse import parse_qsl
@@ -218,8 +219,8 @@ class Access:
 
     def looked_at(self, resource: str) -> frozenset[str]:
         """List the search parameters that scopes look at, to be read along with each row."""
-        texts = (scope.texts.get(resource, "") for scope in self.policy.scopes.values())
-        return frozenset(name.partition(":")[0] for text in texts for name, _ in _pairs(text))
+        scopes = self.policy.scopes.values()
+        return frozenset().union(*(_named(scope.texts.get(resource, "")) for scope in scopes))
 
     def held(self, scopes: Iterable[str], resource: str) -> dict[str, Filter]:
         """Give the filter that says whether a scope opens a row, for each scope.
@@ -268,6 +269,7 @@ def _trees(
 
 
 _FEW = 4
+_KEPT_TEXTS = 1024
 _ANY_VALUE = "0.any.value.0"  # what a text may hold where an id or a code may stand
 
 
@@ -287,6 +289,12 @@ def _widened(tree: Filter, values: tuple[str, ...]) -> Filter | None:
             widened = (one for one in inner if one is not None)
             return all_of(widened) if isinstance(tree, AllOf) else any_of(widened)
     return None
+
+
+@lru_cache(_KEPT_TEXTS)
+def _named(text: str) -> frozenset[str]:
+    """List the parameters that a scope's text names."""
+    return frozenset(name.partition(":")[0] for name, _ in _pairs(text))
 
 
 def _pairs(text: str) -> list[tuple[str, str]]:

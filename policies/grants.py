@@ -79,10 +79,12 @@ class Grant:
     Attributes:
         version: Of the policy; with `roles` it names the grant in cache keys.
         roles: Those of the caller's roles that the policy knows.
+        scopes: Those that any line names; without `any`.
     """
 
     version: str
     roles: frozenset[str]
+    scopes: frozenset[str] = field(init=False, repr=False, compare=False)
     _lines: Mapping[tuple[str, Action], tuple[set[str], set[str]]] = field(
         repr=False, compare=False
     )
@@ -90,10 +92,9 @@ class Grant:
         default_factory=dict, init=False, repr=False, compare=False
     )
 
-    @property
-    def scopes(self) -> frozenset[str]:
-        """The scopes that any line names; without `any`."""
-        return frozenset(one for line in self._lines.values() for two in line for one in two) - _ANY
+    def __post_init__(self) -> None:
+        named = frozenset(one for line in self._lines.values() for two in line for one in two)
+        object.__setattr__(self, "scopes", named - _ANY)
 
     def decision(self, element: str, action: Action = "read") -> Decision:
         """Say on which rows an action on an element is open.

@@ -65,12 +65,13 @@ def _answers(*media_types: str) -> dict[int | str, dict[str, Any]]:
 def dicomweb_routes() -> APIRouter:
     """Give the routes below `/dicomweb`."""
     router = APIRouter(prefix="/dicomweb", tags=["DICOMweb"], default_response_class=Response)
-    _add_store(router)
-    _add_search(router)
+    # A path is held against one after the other: what viewers ask for most stands first.
     _add_retrieve(router)
     _add_rendered(router)
     _add_metadata(router)
+    _add_search(router)
     _add_bulk_data(router)
+    _add_store(router)
     add_conformance(router)
     return router
 
@@ -132,6 +133,11 @@ def _add_search(router: APIRouter) -> None:
 
 
 def _add_retrieve(router: APIRouter) -> None:
+    @router.get(_FRAMES, responses=_answers(*_FRAMES_AS))
+    async def retrieve_frames(request: Request, address: AddressOf, listed: str) -> Response:
+        """WADO-RS: frames by number, uncompressed, as stored, or encoded as is asked for."""
+        return await frames(request, address, listed)
+
     @router.get(_STUDY, responses=_answers("multipart/related", "application/zip"))
     async def retrieve_study(request: Request, study: str) -> Response:
         """WADO-RS: every instance of a study; as stored with transfer-syntax=*."""
@@ -146,11 +152,6 @@ def _add_retrieve(router: APIRouter) -> None:
     async def retrieve_instance(request: Request, address: AddressOf) -> Response:
         """WADO-RS: the DICOM object; as stored with transfer-syntax=*."""
         return await instance(request, address)
-
-    @router.get(_FRAMES, responses=_answers(*_FRAMES_AS))
-    async def retrieve_frames(request: Request, address: AddressOf, listed: str) -> Response:
-        """WADO-RS: frames by number, uncompressed, as stored, or encoded as is asked for."""
-        return await frames(request, address, listed)
 
 
 def _add_rendered(router: APIRouter) -> None:
