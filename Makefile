@@ -25,9 +25,10 @@ fix: $(VENV)/test
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# Needs uv (`pip install uv`). Hashes for every platform, no registry's address.
+# Needs uv (`pip install uv`). Hashes for every platform, no registry's address. Extras are named,
+# or pip looks for a newer release of what another package asks for with one.
 LOCK = uv pip compile pyproject.toml --universal --python-version 3.11 \
-	--generate-hashes --no-emit-index-url --no-header --quiet
+	--generate-hashes --no-strip-extras --no-emit-index-url --no-header --quiet
 lock:
 	$(LOCK) --output-file requirements.lock
 	$(LOCK) --group test --constraint requirements.lock --output-file tests/requirements.lock
