@@ -9,8 +9,8 @@ from fhir.access import Entry
 from fhir.attributes import Attributes
 from fhir.dicom_redaction import HEADER_COORDINATES, element_of
 from fhir.errors import NotFound
-from fhir.guarded import GuardedRepository, patients_of
-from fhir.images import opened, refuse_closed, study_record
+from fhir.guarded import GuardedRepository
+from fhir.images import note_read, opened, refuse_closed, study_record
 from fhir.repository import StoredImage
 
 _URI: Final = re.compile(r"\?offset=(\d+)&length=(\d+)")
@@ -96,17 +96,7 @@ async def bulk_value(
             )
         )
         raise NotFound("no bulk data of this place is open to you")
-    guarded.access.note(
-        Entry(
-            "read",
-            "Image",
-            "allowed",
-            ids=(stored.real_id,),
-            patients=patients_of([record]),
-            total=1,
-            query=_QUERY,
-        )
-    )
+    note_read(guarded, stored, record, _QUERY)
     return stored, found
 
 

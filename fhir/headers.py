@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from fhir.access import MAX_IDS, Entry
 from fhir.dicom_redaction import HEADER_COORDINATES
-from fhir.errors import NotFound, Withheld
+from fhir.errors import NotFound
 from fhir.guarded import GuardedRepository, patients_of
-from fhir.images import opened, refuse_closed
+from fhir.images import let_leave, opened, refuse_closed
 from fhir.redaction import outermost
 from fhir.repository import Record, StoredHeader, Wanted
 from fhir.search import Has, Search
@@ -124,10 +124,7 @@ def _expected(study: Record, place: Place) -> int:
 async def _all_may_leave(guarded: GuardedRepository, place: Place, asked: str) -> None:
     async for batch in guarded.repository.headers(*_arguments(place)):
         for one in batch:
-            if one.withheld is not None:
-                entry = Entry("read", "Image", "refused", ids=(one.real_id,), query=asked)
-                guarded.access.note(entry)
-                raise Withheld(one.withheld)
+            let_leave(guarded, one, asked)
 
 
 async def _complete(

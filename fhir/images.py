@@ -9,7 +9,7 @@ from fhir.elements import COORDINATES, REPEATS
 from fhir.errors import Invalid, NotFound, Withheld
 from fhir.guarded import Found, GuardedRepository, Page, Plan, Row, patients_of
 from fhir.redaction import outermost, projection, without
-from fhir.repository import Record, StoredImage, Wanted
+from fhir.repository import Record, StoredHeader, StoredImage, Wanted
 from fhir.search import EVERYTHING, AllOf, Filter, Has, Search, all_of, any_of
 
 Json = Any
@@ -157,18 +157,8 @@ async def stored_image(
         )
         raise NotFound("no instance of this UID is open to you")
     refuse_closed(guarded, closed)
-    let_leave(guarded, stored)
-    guarded.access.note(
-        Entry(
-            "read",
-            "Image",
-            "allowed",
-            ids=(stored.real_id,),
-            patients=patients_of([record]),
-            total=1,
-            query=coordinate,
-        )
-    )
+    let_leave(guarded, stored, coordinate)
+    note_read(guarded, stored, record, coordinate)
     return stored
 
 
@@ -245,8 +235,23 @@ def file_elements(guarded: GuardedRepository) -> frozenset[str]:
     return FILE_ELEMENTS
 
 
-def let_leave(guarded: GuardedRepository, stored: StoredImage) -> None:
-    """Refuse, and record, the bytes and the pixels of an instance that may show who somebody is.
+def note_read(guarded: GuardedRepository, stored: StoredImage, study: Record, asked: str) -> None:
+    """Record that something of an instance is given out."""
+    guarded.access.note(
+        Entry(
+            "read",
+            "Image",
+            "allowed",
+            ids=(stored.real_id,),
+            patients=patients_of([study]),
+            total=1,
+            query=asked,
+        )
+    )
+
+
+def let_leave(guarded: GuardedRepository, stored: StoredImage | StoredHeader, asked: str) -> None:
+    """Refuse, and record, what is asked for of an instance that may show who somebody is.
 
     Raises:
         Withheld: They may; the text says why.
@@ -254,7 +259,14 @@ def let_leave(guarded: GuardedRepository, stored: StoredImage) -> None:
     if stored.withheld is not None:
         refused = ("Image.file", "Image.pixels")
         guarded.access.note(
-            Entry("read", "Image", "refused", ids=(stored.real_id,), refused=refused)
+            Entry(
+                "read",
+                "Image",
+                "refused",
+                ids=(stored.real_id,),
+                query=asked,
+                refused=refused,
+            )
         )
         raise Withheld(stored.withheld)
 

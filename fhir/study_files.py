@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from fhir.access import MAX_IDS, Entry
-from fhir.errors import NotFound, Withheld
+from fhir.errors import NotFound
 from fhir.guarded import GuardedRepository, patients_of
-from fhir.images import file_elements, opened, refuse_closed, study_record
+from fhir.images import file_elements, let_leave, opened, refuse_closed, study_record
 from fhir.repository import Record, StoredImage
 
 
@@ -67,7 +67,8 @@ async def study_files(
         named = (study,) if series is None else (study, series)
         guarded.access.note(Entry("read", "Image", "failed", ids=named, total=0, query=coordinate))
         raise NotFound("no study or series of this UID is open to you")
-    _all_may_leave(guarded, found, coordinate)
+    for image in found:
+        let_leave(guarded, image, coordinate)
     guarded.access.note(
         Entry(
             "read",
@@ -80,16 +81,6 @@ async def study_files(
         )
     )
     return StudyFiles(found, _state(record, found))
-
-
-def _all_may_leave(
-    guarded: GuardedRepository, found: Sequence[StoredImage], coordinate: str
-) -> None:
-    for image in found:
-        if image.withheld is not None:
-            entry = Entry("read", "Image", "refused", ids=(image.real_id,), query=coordinate)
-            guarded.access.note(entry)
-            raise Withheld(image.withheld)
 
 
 def _state(record: Record, found: Sequence[StoredImage]) -> str:
