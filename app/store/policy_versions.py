@@ -55,12 +55,13 @@ class PolicyVersions:
     async def seen(self, version: Version) -> None:
         """Write down what was found in force, unless it is known to be; any process may say so."""
         while True:
-            latest = await self.newest(1)
-            if latest and latest[0]["edition"] == version.edition:
-                return
             newest = await self._newest()
-            if newest and newest.get("pending") and newest["edition"] == version.edition:
-                await self.confirm(newest["_id"])  # whoever announced it has not come to it
+            if newest and newest["edition"] == version.edition:
+                if newest.get("pending"):
+                    await self.confirm(newest["_id"])  # whoever announced it has not come to it
+                return
+            latest = await self.newest(1)  # before what is only announced
+            if latest and latest[0]["edition"] == version.edition:
                 return
             if await self._insert(newest, version, pending=False) is not None:
                 return

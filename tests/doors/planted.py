@@ -64,7 +64,11 @@ WORDS: dict[str, tuple[str, ...]] = {
     "Zzplantedrecorder": (*(f"{kind}.recorder" for kind in LINK_IDS), "ReleaseRequest.decision"),
     "Zzplantedrevoker": tuple(f"{kind}.revoked" for kind in LINK_IDS),
     **{f"Zzplanted{kind.lower()}why": (f"{kind}.reason",) for kind in LINK_IDS},
-    "2021-02-03T04:05:06": (*(f"{kind}.period" for kind in LINK_IDS), "ReleaseRequest.recorded"),
+    "2021-02-03T04:05:06": (
+        *(f"{kind}.period" for kind in LINK_IDS),
+        "ReleaseRequest.recorded",
+        "Session.started",
+    ),
     "Zzplantedrequestwhy": ("ReleaseRequest.reason",),
     "Zzplanteddecision": ("ReleaseRequest.decision",),
     "Zzplantedsessionname": ("Session.name",),
@@ -200,7 +204,7 @@ def session(identifier: str = SESSION_ID, *, ended: bool = True) -> dict[str, Js
         "name": "Zzplantedsessionname",
         "roles": ["provider"],
         "address": "203.0.113.77",
-        "started": _instant(now - timedelta(minutes=9)),
+        "started": START,
         "seen": _instant(now),
         "expires": _instant(now + timedelta(hours=9)),
     }

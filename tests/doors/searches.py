@@ -95,7 +95,7 @@ GRAPHQL: Mapping[str, Mapping[str, tuple[str, str]]] = MappingProxyType(
         },
         "Session": {
             "agent": (f'["{SOMEBODY}"]', f'["{_NOBODY}"]'),
-            "started": ('{from: "2023-01-01"}', '{to: "1923-01-01"}'),
+            "started": ('{from: "2021-01-01", to: "2021-12-31"}', '{to: "1923-01-01"}'),
             "ended": ("true", "false"),
         },
     }
