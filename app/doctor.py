@@ -103,7 +103,9 @@ async def _cache(settings: Settings) -> Finding:
     away = [tier.name for tier in tiers if tier.held is None]
     said = ", ".join(f"{tier.name} up to {tier.limit / 2**20:.0f} MiB" for tier in tiers) or "none"
     # the service works without it
-    return Finding("cache", not away, f"{said}; does not answer: {', '.join(away) or 'none'}")
+    if away:
+        return Finding("cache", False, f"{said}; does not answer: {', '.join(away)}")
+    return Finding("cache", True, said)
 
 
 async def _database(settings: Settings) -> Finding:

@@ -187,12 +187,12 @@ def _page() -> str:
         "<meta name=viewport content='width=device-width'>",
         f"<title>Radiograph {__version__}: DICOM conformance statement</title>",
         f"<style>{_STYLE}</style>",
-        f"<h1>DICOM conformance statement</h1><p>Radiograph {__version__}. Each clause below is "
-        "proven by the tests beside it; what is known to be missing stands at the end. "
+        f"<h1>DICOM conformance statement</h1><p>Radiograph {__version__}. Each clause is "
+        "proven by the tests named under it; what is known to be missing stands at the end. "
         "Programs read <code>OPTIONS /dicomweb/</code>.",
     ]
     for standard, clauses in groupby(found.clauses, key=attrgetter("standard")):
-        parts.append(f"<h2>{escape(standard)}</h2><table><tr><th>Clause<th>Claim<th>Proof")
+        parts.append(f"<h2>{escape(standard)}</h2><table><tr><th>Clause<th>Claim")
         parts += map(_row, clauses)
         parts.append("</table>")
     parts.append("<h2>What is missing</h2><ul>")
@@ -205,8 +205,9 @@ def _page() -> str:
 
 def _row(clause: Clause) -> str:
     routes = "".join(f"<br><code>{escape(one)}</code>" for one in clause.routes)
-    proof = "<br>".join(f"<code>{escape(one)}</code>" for one in clause.tests)
+    proof = "".join(f"<li><code>{escape(one)}</code>" for one in clause.tests)
     return (
         f"<tr><td>{escape(clause.number)}<td><b>{escape(clause.title)}.</b> "
-        f"{escape(clause.says)}{routes}<td>{proof}"
+        f"{escape(clause.says)}{routes}"
+        f"<details><summary>Proof: {len(clause.tests)}</summary><ul>{proof}</ul></details>"
     )
