@@ -28,7 +28,7 @@ fix: $(VENV)/test
 # Needs uv (`pip install uv`). Hashes for every platform, no registry's address. Extras are named,
 # or pip looks for a newer release of what another package asks for with one.
 LOCK = uv pip compile pyproject.toml --universal --python-version 3.11 \
-	--generate-hashes --no-strip-extras --no-emit-index-url --no-header --quiet
+	--generate-hashes --no-strip-extras --no-header --quiet
 lock:
 	$(LOCK) --output-file requirements.lock
 	$(LOCK) --group test --constraint requirements.lock --output-file tests/requirements.lock

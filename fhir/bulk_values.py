@@ -10,7 +10,7 @@ from fhir.attributes import Attributes
 from fhir.dicom_redaction import HEADER_COORDINATES, element_of
 from fhir.errors import NotFound
 from fhir.guarded import GuardedRepository
-from fhir.images import note_read, opened, refuse_closed, study_record
+from fhir.images import image_and_study, note_read, opened, refuse_closed
 from fhir.repository import StoredImage
 
 _URI: Final = re.compile(r"\?offset=(\d+)&length=(\d+)")
@@ -68,10 +68,9 @@ async def bulk_value(
     study, series, instance = address
     guarded.access.require("Image.id", "read")
     plan = guarded.plan("ImagingStudy", HEADER_COORDINATES | _IMAGE)
-    stored = await guarded.repository.stored_image(instance)
-    record = None
-    if stored is not None and (stored.study, stored.series) == (study, series):
-        record = await study_record(guarded, study, plan)
+    stored, record = await image_and_study(guarded, instance, study, plan)
+    if stored is not None and stored.series != series:
+        record = None
     found, closed = None, frozenset[str]()
     if stored is not None and record is not None:
         readable = opened(guarded, record, plan)

@@ -7,10 +7,9 @@ from fhir.access import MAX_IDS, Entry
 from fhir.dicom_redaction import HEADER_COORDINATES
 from fhir.errors import NotFound
 from fhir.guarded import GuardedRepository, patients_of
-from fhir.images import let_leave, opened, refuse_closed
+from fhir.images import let_leave, opened, refuse_closed, study_record
 from fhir.redaction import outermost
-from fhir.repository import Record, StoredHeader, Wanted
-from fhir.search import Has, Search
+from fhir.repository import Record, StoredHeader
 
 _IMAGE = frozenset({"Image.id"})
 _COUNTS = frozenset({"id", "numberOfInstances", "series.uid", "series.numberOfInstances"})
@@ -67,23 +66,17 @@ async def headers(guarded: GuardedRepository, place: Place, asked: str) -> Heade
     """
     guarded.access.require("Image.id", "read")
     plan = guarded.plan("ImagingStudy", HEADER_COORDINATES | _IMAGE)
-    search = Search("ImagingStudy", Has("_id", place.study))
-    records = await guarded.repository.find(
-        "ImagingStudy",
-        guarded.narrowed(search, plan.anchor, "read"),
-        wanted=Wanted(_COUNTS, guarded.access.looked_at("ImagingStudy") | {"patient"}),
-        limit=1,
-    )
-    readable = opened(guarded, records[0], plan) if records else frozenset[str]()
-    if records and not readable >= _IMAGE:
+    record = await study_record(guarded, place.study, plan, _COUNTS)
+    readable = opened(guarded, record, plan) if record else frozenset[str]()
+    if record and not readable >= _IMAGE:
         refuse_closed(guarded, _IMAGE)
-    expected = _expected(records[0], place) if records else 0
+    expected = _expected(record, place) if record else 0
     if expected and guarded.access.view == "deidentified":
         await _all_may_leave(guarded, place, asked)
     batches = _complete(guarded.repository.headers(*_arguments(place)), expected)
     begun = await _begun(batches) if expected else []
     first = [one for batch in begun for one in batch]
-    if not first:
+    if record is None or not first:
         guarded.access.note(Entry("read", "Image", "failed", ids=place.named, total=0, query=asked))
         raise NotFound("nothing of this UID is open to you")
     closed = outermost(HEADER_COORDINATES - readable)
@@ -94,13 +87,12 @@ async def headers(guarded: GuardedRepository, place: Place, asked: str) -> Heade
             "Image",
             "allowed",
             ids=tuple(one.real_id for one in first[:MAX_IDS]),
-            patients=patients_of(records),
+            patients=patients_of([record]),
             total=max(expected, len(first)),
             query=asked,
             refused=tuple(sorted(closed)),
         )
     )
-    record = records[0]
     return Headers(readable, f"{record.life} {record.version}", _joined(begun, batches))
 
 

@@ -147,7 +147,7 @@ async def stored_image(
         else frozenset({"Image.id", coordinate})
     )
     plan = guarded.plan("ImagingStudy", needed)
-    stored, record = await _image_and_study(guarded, identifier, study, plan)
+    stored, record = await image_and_study(guarded, identifier, study, plan)
     closed = needed if record is None else needed - opened(guarded, record, plan)
     # a study may be there for the caller of which no image is
     hidden = "Image.id" in closed and guarded.access.allows("Image.id")
@@ -162,7 +162,7 @@ async def stored_image(
     return stored
 
 
-async def _image_and_study(
+async def image_and_study(
     guarded: GuardedRepository, identifier: str, study: str | None, plan: Plan
 ) -> tuple[StoredImage | None, Record | None]:
     """Give an instance, and its study if it is the one that is asked for, as both are now."""
@@ -208,11 +208,23 @@ async def opened_around(
     return granted
 
 
-async def study_record(guarded: GuardedRepository, study: str, plan: Plan) -> Record | None:
-    """Give the study that images are in, as far as a plan needs it to decide about them."""
+async def study_record(
+    guarded: GuardedRepository,
+    study: str,
+    plan: Plan,
+    elements: frozenset[str] = frozenset({"id"}),
+) -> Record | None:
+    """Give the study that images are in, as far as a plan needs it to decide about them.
+
+    Args:
+        guarded: Repository of the caller.
+        study: Study Instance UID.
+        plan: What is to be decided.
+        elements: What is read of it besides.
+    """
     search = Search("ImagingStudy", Has("_id", study))
     tree = guarded.narrowed(search, plan.anchor, "read")
-    wanted = Wanted(frozenset({"id"}), guarded.deciding(plan))
+    wanted = Wanted(elements, guarded.deciding(plan))
     records = await guarded.repository.find("ImagingStudy", tree, wanted=wanted, limit=1)
     return records[0] if records else None
 

@@ -31,6 +31,22 @@ OffsetTable = Literal["basic", "none", "extended"]
 Pixels = NDArray[Any] | Sequence[bytes]
 
 
+LOSSLESS_SYNTAXES = (
+    uids.ImplicitVRLittleEndian,
+    uids.ExplicitVRLittleEndian,
+    uids.ExplicitVRBigEndian,
+    uids.DeflatedExplicitVRLittleEndian,
+    uids.RLELossless,
+    uids.JPEGLosslessSV1,
+    uids.JPEGLSLossless,
+    uids.JPEG2000Lossless,
+    uids.HTJ2KLossless,
+    "1.2.840.10008.1.2.1.98",
+    "1.2.840.10008.1.2.8.1",
+)
+"""What `dicom` writes without loss, every kind of encoding among them."""
+
+
 def uid(*words: object) -> str:
     """Give a UID below 2.25: always the same one for the same words, a fresh one for none."""
     if not words:

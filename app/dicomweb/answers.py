@@ -71,16 +71,38 @@ def unchanged(request: Request, form: Form) -> Response | None:
     return None
 
 
-def asked_part(request: Request, form: Form, size: int) -> tuple[int, int] | None:
-    """Give the bytes [start, end) that a client asks for, or None for all of them.
+@dataclass(frozen=True, slots=True)
+class _Cut:
+    """The part of a representation, alone in its answer, that a client asks for."""
+
+    start: int
+    end: int
+    status: int
+    headers: Mapping[str, str]
+
+
+def _cut(request: Request | None, form: Form, size: int) -> _Cut:
+    """Read which bytes are asked for.
+
+    Args:
+        request: Whose `Range` is honoured; None: there are no ranges of this.
+        form: Of the answer.
+        size: Of the whole.
 
     Raises:
         RangeNotSatisfiable: There are no such bytes.
     """
+    headers = form.headers | {"Content-Location": form.location}
+    if request is None:
+        return _Cut(0, size, 200, headers)
+    headers["Accept-Ranges"] = "bytes"
     # RFC 9110 13.1.5: a range of something else would not fit what the client has
-    if request.headers.get("if-range") not in {None, f'"{form.tag}"'}:
-        return None
-    return asked_range(request.headers.get("range"), size)
+    fits = request.headers.get("if-range") in {None, f'"{form.tag}"'}
+    part = asked_range(request.headers.get("range"), size) if fits else None
+    if part is None:
+        return _Cut(0, size, 200, headers)
+    start, end = part
+    return _Cut(start, end, 206, headers | {"Content-Range": f"bytes {start}-{end - 1}/{size}"})
 
 
 def _beyond(error: RangeNotSatisfiable) -> Response:
@@ -98,22 +120,19 @@ def whole(form: Form, content: bytes, request: Request | None = None) -> Respons
         request: Whose `Range` is honoured, if it comes alone; None: there are no ranges of it.
     """
     if form.offer.multipart:
-        opening = form.envelope.opening(form.location, len(content))
-        closing = END_OF_PART + form.envelope.closing
+        opening, closing = _around(form, len(content))
         return Pieces((opening, content, closing), form.headers, form.envelope.content_type)
-    headers = form.headers | {"Content-Location": form.location}
-    if request is None:
-        return Pieces((content,), headers, form.offer.media_type)
-    headers["Accept-Ranges"] = "bytes"
     try:
-        part = asked_part(request, form, len(content))
+        cut = _cut(request, form, len(content))
     except RangeNotSatisfiable as error:
         return _beyond(error)
-    if part is None:
-        return Pieces((content,), headers, form.offer.media_type)
-    start, end = part
-    headers["Content-Range"] = f"bytes {start}-{end - 1}/{len(content)}"
-    return Pieces((content[start:end],), headers, form.offer.media_type, status_code=206)
+    piece = content[cut.start : cut.end]
+    return Pieces((piece,), cut.headers, form.offer.media_type, cut.status)
+
+
+def _around(form: Form, size: int) -> tuple[bytes, bytes]:
+    """Give what stands before and behind the only part of an answer."""
+    return form.envelope.opening(form.location, size), END_OF_PART + form.envelope.closing
 
 
 class Pieces(Response):
@@ -155,23 +174,17 @@ async def streamed(request: Request, form: Form, sent: Outgoing) -> Response:
         sent: Its bytes; the first are read before the answer begins, so that errors show.
     """
     if form.offer.multipart:
-        opening = form.envelope.opening(form.location, sent.size)
-        closing = END_OF_PART + form.envelope.closing
+        opening, closing = _around(form, sent.size)
         size = len(opening) + sent.size + len(closing)
         chunks = _enclosed(opening, sent.chunks, closing)
         return await _sent(chunks, size, 200, form.headers, form.envelope.content_type)
     try:
-        part = asked_part(request, form, sent.size)
+        cut = _cut(request, form, sent.size)
     except RangeNotSatisfiable as error:
         return _beyond(error)
-    start, end = part or (0, sent.size)
-    headers = form.headers | {"Content-Location": form.location, "Accept-Ranges": "bytes"}
-    status = 200
-    if part is not None:
-        status = 206
-        headers["Content-Range"] = f"bytes {start}-{end - 1}/{sent.size}"
-    media_type = form.offer.media_type
-    return await _sent(sent.between(start, end), end - start, status, headers, media_type)
+    chunks = sent.between(cut.start, cut.end)
+    size = cut.end - cut.start
+    return await _sent(chunks, size, cut.status, cut.headers, form.offer.media_type)
 
 
 async def _sent(
@@ -213,10 +226,11 @@ async def begun(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     """
     first = await anext(chunks, b"")
     second = await anext(chunks, b"")
-    return _resumed((first, second), chunks)
+    return resumed((first, second), chunks)
 
 
-async def _resumed(pieces: Sequence[bytes], rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def resumed(pieces: Sequence[bytes], rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Give pieces that were taken from chunks, and then the rest of these."""
     for piece in pieces:
         yield piece
     async for chunk in rest:

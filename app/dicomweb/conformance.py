@@ -14,7 +14,7 @@ from fastapi.routing import APIRoute
 from starlette.responses import Response
 
 from app import __version__
-from app.dicomweb.media_types import Offer, choose
+from app.dicomweb.media_types import JSON, Offer, choose
 from app.dicomweb.retrieve import accept, archive_of
 from app.dicomweb.standards import Clause, standards
 
@@ -22,7 +22,6 @@ Json = Any
 
 WADL: Final = "application/vnd.sun.wadl+xml"
 WADL_AS: Final = (WADL, "application/xml", "text/xml")
-JSON: Final = "application/json"
 HTML: Final = "text/html"
 
 _NAMESPACE: Final = "http://wadl.dev.java.net/2009/02"

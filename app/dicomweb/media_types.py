@@ -12,6 +12,9 @@ from fhir.errors import Invalid, NotAcceptable
 ANY: Final = "*/*"
 RELATED: Final = "multipart/related"
 OCTETS: Final = "application/octet-stream"
+JSON: Final = "application/json"
+DICOM_JSON: Final = "application/dicom+json"
+DICOM_XML: Final = "application/dicom+xml"
 EXPLICIT: Final = "1.2.840.10008.1.2.1"
 
 _JPEG = ("image/jpeg",)
@@ -126,6 +129,12 @@ class Offer:
         return any(_covers(asked.inner, name.lower()) for name in self.names) and (
             self.transfer_syntax is None or syntax in {"*", self.transfer_syntax}
         )
+
+
+DATA_SETS: Final = (Offer((DICOM_JSON,)), Offer((JSON,)), Offer((DICOM_XML,), multipart=True))
+"""The forms of a list of data sets (PS3.18 8.7.3)."""
+
+DATA_SETS_AS: Final = (DICOM_JSON, JSON, RELATED)
 
 
 def media_type(text: str) -> MediaType:

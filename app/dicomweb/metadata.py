@@ -3,36 +3,27 @@
 import asyncio
 import zlib
 from collections.abc import AsyncIterator
-from hashlib import sha256
 from typing import Final
 
 import orjson
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from app import __version__
-from app.dicomweb.answers import Form, unchanged
+from app.dicomweb.answers import Form, resumed, unchanged
 from app.dicomweb.envelope import END_OF_PART
 from app.dicomweb.header_text import header_text
-from app.dicomweb.media_types import Offer, choose
+from app.dicomweb.media_types import DATA_SETS, choose
 from app.dicomweb.native_xml import native_xml
 from app.dicomweb.retrieve import accept, archive_of
 from app.doors import guarded
 from fhir.headers import Headers, Place, headers
 
-DICOM_JSON: Final = "application/dicom+json"
-DICOM_XML: Final = "application/dicom+xml"
-JSON: Final = "application/json"
-METADATA_AS: Final = (DICOM_JSON, JSON, "multipart/related")
-
-_OFFERS: Final = (Offer((DICOM_JSON,)), Offer((JSON,)), Offer((DICOM_XML,), multipart=True))
 _AT_ONCE: Final = 50
 """So many headers are written before others have their turn."""
 _WHOLE_BYTES: Final = 4 * 2**20
 """An answer that is longer is sent while it is made."""
 _GZIP: Final = 16 + zlib.MAX_WBITS
 _FASTEST: Final = 1
-_TAG_CHARACTERS: Final = 32
 
 Texts = list[tuple[str, bytes]]
 """Addresses of instances, with their headers."""
@@ -50,13 +41,15 @@ async def metadata(request: Request, place: Place) -> Response:
         Withheld: The caller sees no identities, and an instance may not leave without.
         NotAcceptable: The client accepts neither JSON nor XML.
     """
-    offer = choose(accept(request), _OFFERS)
+    offer = choose(accept(request), DATA_SETS)
     found = await headers(guarded(request), place, "metadata")
     squeezed = not offer.multipart and _takes_gzip(request)
-    form = _form(request, found, offer, squeezed=squeezed)
+    base_url = archive_of(request).settings.base_url
+    location = f"{base_url}{request.url.path}"
+    form = Form.among(found.state, offer, location, sorted(found.opened), squeezed)
     if known := unchanged(request, form):
         return known
-    texts = _texts(archive_of(request).settings.base_url, place, found)
+    texts = _texts(base_url, place, found)
     pieces = _xml(form, texts) if offer.multipart else _json(texts)
     if squeezed:
         pieces = _squeezed(pieces)
@@ -66,13 +59,7 @@ async def metadata(request: Request, place: Place) -> Response:
     begun, ended = await _begun(pieces)
     if ended:
         return Response(begun, headers=said, media_type=kind)
-    return StreamingResponse(_continued(begun, pieces), headers=said, media_type=kind)
-
-
-def _form(request: Request, found: Headers, offer: Offer, *, squeezed: bool) -> Form:
-    location = f"{archive_of(request).settings.base_url}{request.url.path}"
-    said = repr((__version__, found.state, sorted(found.opened), str(offer), location, squeezed))
-    return Form(offer, sha256(said.encode()).hexdigest()[:_TAG_CHARACTERS], location)
+    return StreamingResponse(resumed((begun,), pieces), headers=said, media_type=kind)
 
 
 def _takes_gzip(request: Request) -> bool:
@@ -130,9 +117,3 @@ async def _begun(pieces: AsyncIterator[bytes]) -> tuple[bytes, bool]:
         if size > _WHOLE_BYTES:
             return b"".join(made), False
     return b"".join(made), True
-
-
-async def _continued(begun: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    yield begun
-    async for piece in rest:
-        yield piece

@@ -16,13 +16,14 @@ from app.dicomweb.bulk_data import (
     pixel_data_within,
 )
 from app.dicomweb.conformance import add_conformance
-from app.dicomweb.metadata import METADATA_AS, metadata
+from app.dicomweb.media_types import DATA_SETS_AS, DICOM_JSON, DICOM_XML, JSON
+from app.dicomweb.metadata import metadata
 from app.dicomweb.rendered import rendered, rendered_within, thumbnail, thumbnail_within
 from app.dicomweb.rendering import Asked
 from app.dicomweb.retrieve import Address, frames, instance
 from app.dicomweb.retrieve_study import study_instances
-from app.dicomweb.search import FOUND_AS, PARAMETERS, search
-from app.dicomweb.store import DICOM_JSON, DICOM_XML, store
+from app.dicomweb.search import PARAMETERS, search
+from app.dicomweb.store import store
 from app.imaging.picture_files import MEDIA_TYPES
 from fhir.errors import Invalid
 from fhir.headers import Place
@@ -77,7 +78,7 @@ def dicomweb_routes() -> APIRouter:
 
 
 def _add_store(router: APIRouter) -> None:
-    told: dict[str, Any] = {name: {} for name in (DICOM_JSON, "application/json", DICOM_XML)}
+    told: dict[str, Any] = {name: {} for name in (DICOM_JSON, JSON, DICOM_XML)}
     failed = {"description": "What is wrong", "content": told | _PROBLEM["content"]}
     stored = _answers(*told) | {
         202: {"description": "Done with some objects", "content": told},
@@ -97,7 +98,7 @@ def _add_store(router: APIRouter) -> None:
 
 def _add_search(router: APIRouter) -> None:
     said: dict[str, Any] = {
-        "responses": _answers(*FOUND_AS) | {204: {"description": "Nothing matches"}},
+        "responses": _answers(*DATA_SETS_AS) | {204: {"description": "Nothing matches"}},
         "openapi_extra": {"parameters": PARAMETERS},
     }
 
@@ -201,7 +202,7 @@ def _add_rendered(router: APIRouter) -> None:
 
 
 def _add_metadata(router: APIRouter) -> None:
-    answers = _answers(*METADATA_AS)
+    answers = _answers(*DATA_SETS_AS)
 
     @router.get(f"{_STUDY}/metadata", responses=answers)
     async def study_metadata(request: Request, study: str) -> Response:

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from app.dicomweb.envelope import END_OF_PART, Envelope
-from app.dicomweb.media_types import Offer, choose
+from app.dicomweb.media_types import DATA_SETS, choose
 from app.dicomweb.native_xml import native_xml
 from app.dicomweb.retrieve import accept, archive_of
 from app.doors import guarded
@@ -17,12 +17,6 @@ from fhir.dicom_keys import SERIES_UID, STUDY_UID, Level, Path, kind_of, path_na
 from fhir.dicom_search import ALL, Answer, Key, Query, search_dicom
 from fhir.errors import Invalid
 
-DICOM_JSON: Final = "application/dicom+json"
-JSON: Final = "application/json"
-DICOM_XML: Final = "application/dicom+xml"
-FOUND_AS: Final = (DICOM_JSON, JSON, "multipart/related")
-
-_OFFERS: Final = (Offer((DICOM_JSON,)), Offer((JSON,)), Offer((DICOM_XML,), multipart=True))
 _BOUNDARY_BYTES: Final = 16
 _DIGITS: Final = 9
 _MOST_FIELDS: Final = 500
@@ -116,7 +110,7 @@ async def search(
         Invalid: The query cannot be understood; the text says what to write.
         NotAcceptable: The client accepts neither JSON nor XML.
     """
-    offer = choose(accept(request), _OFFERS)
+    offer = choose(accept(request), DATA_SETS)
     archive = archive_of(request)
     address = f"{archive.settings.base_url}/dicomweb"
     query = _query(request, level, archive.settings.search_limit, study, series)

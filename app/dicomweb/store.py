@@ -7,13 +7,21 @@ and the rest is one more failure. Where nothing was stored the request fails as 
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from typing import Final
 
 import orjson
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from app.dicomweb.media_types import RELATED, MediaType, Offer, choose, media_type
+from app.dicomweb.media_types import (
+    DICOM_JSON,
+    DICOM_XML,
+    JSON,
+    RELATED,
+    MediaType,
+    Offer,
+    choose,
+    media_type,
+)
 from app.dicomweb.native_xml import native_xml
 from app.dicomweb.retrieve import DICOM, archive_of
 from app.dicomweb.store_answer import response, status
@@ -25,9 +33,7 @@ from fhir.access import MAX_IDS, Entry
 from fhir.errors import Invalid, TooLarge, UnsupportedMedia
 from fhir.guarded import GuardedRepository, patients_by_study
 
-DICOM_JSON: Final = "application/dicom+json"
-DICOM_XML: Final = "application/dicom+xml"
-_ANSWERS = (Offer((DICOM_JSON,)), Offer(("application/json",)), Offer((DICOM_XML,)))
+_ANSWERS = (Offer((DICOM_JSON,)), Offer((JSON,)), Offer((DICOM_XML,)))
 _METADATA = frozenset({DICOM_JSON, DICOM_XML})
 _BODY_ERRORS = (Invalid, TooLarge, ClientDisconnect)
 

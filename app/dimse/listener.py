@@ -25,8 +25,8 @@ from app.archive import Archive
 from app.dimse.association import MAX_PDU_BYTES, BoundedSocket, ServedAssociation
 from app.dimse.bridge import Bridge
 from app.dimse.services import Services
-from app.dimse.storing import IMPLEMENTATION_NAME, IMPLEMENTATION_UID
 from app.dimse.tls import client_context, server_context
+from app.imaging.writing import IMPLEMENTATION_NAME, IMPLEMENTATION_UID
 from app.logs import place
 from app.settings import Settings
 from fhir.errors import Invalid

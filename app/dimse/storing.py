@@ -3,8 +3,6 @@
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass
-from struct import Struct
-from typing import Final
 
 from app.archive import Archive
 from app.dimse.callers import Peer
@@ -12,15 +10,10 @@ from app.dimse.operation import Operation, begin
 from app.dimse.statuses import status_of, status_of_error
 from app.dimse.streams import BrokenOff
 from app.imaging.outcome import Outcome
-from app.imaging.writing import encoded, written
+from app.imaging.writing import encoded, opening
 from fhir.access import Entry
 from fhir.errors import ResourceError
 from fhir.guarded import patients_by_study
-
-IMPLEMENTATION_UID: Final = "2.25.294131373306170953437811243290617361817"
-IMPLEMENTATION_NAME: Final = "RADIOGRAPH"
-
-_PREAMBLE: Final = bytes(128) + b"DICM"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,21 +26,12 @@ class Sent:
 
     @property
     def head(self) -> bytes:
-        """Preamble and file meta information (PS3.10 7.1).
-
-        They say nothing of who sent it, or when: the same object comes to the same bytes.
-        """
-        group = {
-            0x00020001: encoded("OB", b"\0\1"),
-            0x00020002: encoded("UI", self.sop_class.encode("ascii", "replace")),
-            0x00020003: encoded("UI", self.instance.encode("ascii", "replace")),
-            0x00020010: encoded("UI", self.transfer_syntax.encode()),
-            0x00020012: encoded("UI", IMPLEMENTATION_UID.encode()),
-            0x00020013: encoded("SH", IMPLEMENTATION_NAME.encode()),
-        }
-        rest = written(group, implicit=False, big=False)
-        length = encoded("UL", Struct("<I").pack(len(rest)))
-        return _PREAMBLE + written({0x00020000: length}, implicit=False, big=False) + rest
+        """Preamble and file meta information."""
+        return opening(
+            encoded("UI", self.sop_class.encode("ascii", "replace")),
+            encoded("UI", self.instance.encode("ascii", "replace")),
+            self.transfer_syntax,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,29 +1,21 @@
 """Bulk data on its way out of a stored object: byte for byte, in little endian (PS3.18 8.7.3.3)."""
 
-import asyncio
 from collections.abc import AsyncIterator
-from types import MappingProxyType
 from typing import Final
 
 import numpy as np
 
-from app.imaging.arriving import meta
 from app.imaging.arriving.dataset import DEFLATED
-from app.imaging.arriving.deflated import Inflater
-from app.imaging.deidentify import Outgoing
+from app.imaging.deidentify import Outgoing, sliced
 from app.imaging.frames import FrameTable
+from app.imaging.inflating import inflated
 from app.imaging.layout import BIG_ENDIAN, Undecodable
 from app.imaging.pictures import Pictures
+from app.imaging.writing import WORD_BYTES
 from app.store.ports import ObjectStore
 from fhir.attributes import Attributes, integer
 from fhir.repository import StoredImage
 
-_WORDS: Final = MappingProxyType(
-    dict.fromkeys(("OW", "US", "SS", "AT"), 2)
-    | dict.fromkeys(("OF", "OL", "FL", "SL", "UL"), 4)
-    | dict.fromkeys(("OD", "OV", "FD", "SV", "UV"), 8)
-)
-_SPARE_BYTES: Final = 2**20
 _BYTE_BITS: Final = 8
 _BITS: Final = "00280100"
 
@@ -49,12 +41,12 @@ def value(
     Raises:
         ObjectMissing: On the first read, if the object is gone.
     """
-    word = _WORDS.get(vr, 1) if image.transfer_syntax == BIG_ENDIAN else 1
+    word = WORD_BYTES.get(vr, 1) if image.transfer_syntax == BIG_ENDIAN else 1
     first, last = start - start % word, end + -end % word
     chunks = _stored(image, objects, offset + first, offset + last)
     if word == 1:
         return chunks
-    return _cut(_swapped(chunks, word), start - first, end - first)
+    return sliced(_swapped(chunks, word), start - first, end - first)
 
 
 def native_pixels(image: StoredImage) -> tuple[int, int] | None:
@@ -117,25 +109,9 @@ async def _stored(
 async def _inflated(
     image: StoredImage, objects: ObjectStore, start: int, end: int
 ) -> AsyncIterator[bytes]:
-    head, position = b"", 0
-    inflater: Inflater | None = None
-    async for stored in objects.get(image.object_key):
-        chunk = stored
-        if inflater is None:
-            head += chunk
-            begin = meta.read(head, {}, whole=len(head) == image.size)
-            if isinstance(begin, int):
-                continue
-            # what an object may inflate to was decided when it was stored
-            inflater = Inflater(end + _SPARE_BYTES)
-            chunk, position = head[begin.end :], begin.end
-        pieces = inflater.feed(chunk)
-        while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
-            if wanted := piece[max(start - position, 0) : max(end - position, 0)]:
-                yield wanted
-            position += len(piece)
-            if position >= end:
-                return
+    async for position, piece in inflated(image, objects, end):
+        if wanted := piece[max(start - position, 0) : max(end - position, 0)]:
+            yield wanted
 
 
 async def _swapped(chunks: AsyncIterator[bytes], word: int) -> AsyncIterator[bytes]:
@@ -146,11 +122,3 @@ async def _swapped(chunks: AsyncIterator[bytes], word: int) -> AsyncIterator[byt
         rest = data[whole:]
         yield np.frombuffer(data[:whole], f">u{word}").astype(f"<u{word}").tobytes()
     yield rest
-
-
-async def _cut(chunks: AsyncIterator[bytes], start: int, end: int) -> AsyncIterator[bytes]:
-    position = 0
-    async for chunk in chunks:
-        if wanted := chunk[max(start - position, 0) : max(end - position, 0)]:
-            yield wanted
-        position += len(chunk)

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from io import BytesIO
 from struct import Struct
-from typing import Final
+from typing import Final, Self
 
 from pydicom import uid
 from pydicom.dataset import Dataset
@@ -25,7 +25,7 @@ from app.imaging.arriving.refused import Refused
 from app.imaging.cleaning import disguised_header
 from app.imaging.frames import FrameTable
 from app.imaging.layout import Undecodable
-from app.imaging.writing import Elements, encoded, written
+from app.imaging.writing import PREAMBLE_BYTES, Elements, opening, written
 from app.store.ports import ObjectMissing, ObjectStore
 from fhir.errors import NotFound, Withheld
 from fhir.from_dicom.texts import line
@@ -33,8 +33,6 @@ from fhir.pseudonyms import Disguise
 from fhir.repository import StoredImage
 
 MAX_HEADER_BYTES: Final = 2**26
-
-PREAMBLE_BYTES: Final = 128
 
 UNREADABLE: Final = (
     Refused,
@@ -51,8 +49,6 @@ UNREADABLE: Final = (
 )
 """What pydicom raises for a header that is not one, and our own reader."""
 
-_IMPLEMENTATION: Final = b"2.25.294131373306170953437811243290617361817"
-_IMPLEMENTATION_NAME: Final = b"RADIOGRAPH"
 _PIXELS: Final = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
 _UNDEFINED: Final = 0xFFFFFFFF
 _END: Final = 0xFFFEE0DD
@@ -74,11 +70,16 @@ class Outgoing:
     chunks: AsyncIterator[bytes]
     seek: Callable[[int, int], AsyncIterator[bytes]] | None = None
 
+    @classmethod
+    def of(cls, content: bytes) -> Self:
+        """Give bytes that are there."""
+        return cls(len(content), _piece(content))
+
     def between(self, start: int, end: int) -> AsyncIterator[bytes]:
         """Give bytes [start, end), instead of `chunks`."""
         if (start, end) == (0, self.size):
             return self.chunks
-        return self.seek(start, end) if self.seek else _sliced(self.chunks, start, end)
+        return self.seek(start, end) if self.seek else sliced(self.chunks, start, end)
 
 
 async def outgoing(
@@ -176,7 +177,7 @@ async def _disguised(image: StoredImage, disguise: Disguise, objects: ObjectStor
     found = await asyncio.to_thread(_read, data, image, disguise)
     if begin is None or table is None:
         content = await asyncio.to_thread(found.whole)
-        return Outgoing(len(content), _pieces(content))
+        return Outgoing.of(content)
     end, closing = found.end(begin, table)
     return Outgoing(
         len(found.head) + len(found.pixels) + end - begin + len(closing),
@@ -304,26 +305,11 @@ def _elements(dataset: Dataset, image: StoredImage, disguise: Disguise) -> Eleme
 def _cleaned(data: bytes, image: StoredImage, disguise: Disguise) -> _Found:
     read = _parsed(data)
     elements = _elements(read.dataset, image, disguise)
-    head = bytes(PREAMBLE_BYTES) + b"DICM" + _meta(elements, read.transfer_syntax)
+    head = opening(elements[0x00080016], elements[0x00080018], read.transfer_syntax)
     header = written(elements, implicit=read.implicit, big=read.big)
     if read.deflated:
         return _Found(head, header, read.pixels, read.implicit, read.big, read.deflated)
     return _Found(head + header, b"", read.pixels, read.implicit, read.big, read.deflated)
-
-
-def _meta(header: Elements, transfer_syntax: str) -> bytes:
-    """Write file meta information that says nothing of where the object came from."""
-    group = {
-        0x00020001: encoded("OB", b"\0\1"),
-        0x00020002: header[0x00080016],
-        0x00020003: header[0x00080018],
-        0x00020010: encoded("UI", transfer_syntax.encode()),
-        0x00020012: encoded("UI", _IMPLEMENTATION),
-        0x00020013: encoded("SH", _IMPLEMENTATION_NAME),
-    }
-    rest = written(group, implicit=False, big=False)
-    length = encoded("UL", Struct("<I").pack(len(rest)))
-    return written({0x00020000: length}, implicit=False, big=False) + rest
 
 
 async def _zeroed(
@@ -341,7 +327,8 @@ async def _zeroed(
             yield chunk
 
 
-async def _sliced(chunks: AsyncIterator[bytes], start: int, end: int) -> AsyncIterator[bytes]:
+async def sliced(chunks: AsyncIterator[bytes], start: int, end: int) -> AsyncIterator[bytes]:
+    """Give bytes [start, end) of what chunks hold together; what is behind is not read."""
     position = 0
     async for chunk in chunks:
         if position + len(chunk) > start:
@@ -351,7 +338,7 @@ async def _sliced(chunks: AsyncIterator[bytes], start: int, end: int) -> AsyncIt
             return
 
 
-async def _pieces(content: bytes) -> AsyncIterator[bytes]:
+async def _piece(content: bytes) -> AsyncIterator[bytes]:
     yield content
 
 

@@ -1,7 +1,6 @@
 """A header in Explicit VR Little Endian whatever it was in, without decoding its values."""
 
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any, Final
 
 import numpy as np
@@ -12,16 +11,11 @@ from pydicom.valuerep import EXPLICIT_VR_LENGTH_32
 
 from app.imaging.deidentify import UNREADABLE, Header
 from app.imaging.layout import Undecodable
-from app.imaging.writing import implied_vr
+from app.imaging.writing import WORD_BYTES, implied_vr
 from fhir.attributes import Attributes
 
 _UNDEFINED: Final = 0xFFFFFFFF
 _SHORT: Final = 0xFFFF
-_WORDS: Final[Mapping[str, int]] = MappingProxyType(
-    dict.fromkeys(("US", "SS", "OW", "AT"), 2)
-    | dict.fromkeys(("UL", "SL", "FL", "OL", "OF"), 4)
-    | dict.fromkeys(("UV", "SV", "FD", "OV", "OD"), 8)
-)
 
 
 def explicit(header: Header, attributes: Attributes) -> Dataset:
@@ -91,7 +85,7 @@ class _Explicit:
 
     def _element(self, element: RawDataElement, vr: str) -> RawDataElement:
         value = element.value or b""
-        word = _WORDS.get(vr, 1)
+        word = WORD_BYTES.get(vr, 1)
         if self._big and word > 1 and len(value) % word == 0:
             value = np.frombuffer(value, f"u{word}").byteswap().tobytes()
         if vr not in EXPLICIT_VR_LENGTH_32 and len(value) > _SHORT:

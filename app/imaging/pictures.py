@@ -9,12 +9,11 @@ from typing import Any, Final, TypeVar
 import numpy as np
 
 from app.cache.ranges import Ranges
-from app.imaging.arriving import meta
 from app.imaging.arriving.dataset import DEFLATED
-from app.imaging.arriving.deflated import Inflater
 from app.imaging.decode import decode, decode_exactly
 from app.imaging.encode import JPEG, QUALITY, encode, native
 from app.imaging.frames import FrameTable
+from app.imaging.inflating import inflated
 from app.imaging.layout import BIG_ENDIAN, PixelLayout, Undecodable
 from app.imaging.lut import Bulk
 from app.imaging.render import Rendering, bulk_ranges, profile_ranges, render
@@ -305,12 +304,12 @@ class Pictures:
 
     async def _inflated(self, image: StoredImage, ranges: Sequence[Range]) -> list[bytes]:
         """Read ranges of an object whose data set is deflated, in one pass over it."""
-        wanted = _Wanted(ranges, image.size)
-        async for chunk in self._objects.get(image.object_key):
-            await asyncio.to_thread(wanted.feed, chunk)
-            if wanted.complete:
-                break
-        return wanted.found
+        found = [bytearray() for _ in ranges]
+        end = max(start + length for start, length in ranges)
+        async for position, piece in inflated(image, self._objects, end):
+            for (start, length), kept in zip(ranges, found, strict=True):
+                kept.extend(piece[max(start - position, 0) : max(start + length - position, 0)])
+        return [bytes(one) for one in found]
 
 
 @dataclass(slots=True)
@@ -371,52 +370,6 @@ def encoded(
     else:
         values, interpretation = decode_exactly(frame, layout)
     return encode(values, interpretation, layout, syntax, quality), interpretation
-
-
-class _Wanted:
-    """Keeps some ranges of an inflating object, and nothing else of it."""
-
-    def __init__(self, ranges: Sequence[Range], size: int) -> None:
-        self._ranges = ranges
-        self._found = [bytearray() for _ in ranges]
-        self._end = max(start + length for start, length in ranges)
-        self._head = b""
-        self._size = size
-        self._position = 0
-        self._inflater: Inflater | None = None
-
-    @property
-    def complete(self) -> bool:
-        """Whether nothing more is needed."""
-        return self._position >= self._end
-
-    @property
-    def found(self) -> list[bytes]:
-        """The ranges, as far as they are there."""
-        return [bytes(one) for one in self._found]
-
-    def feed(self, chunk: bytes) -> None:
-        """Take the next bytes of the object as it is stored."""
-        if self._inflater is None:
-            self._head += chunk
-            start = meta.read(self._head, {}, whole=len(self._head) == self._size)
-            if isinstance(start, int):
-                return
-            # What an object may inflate to was decided when it was stored.
-            self._inflater = Inflater(self._end + 2**20)
-            chunk, self._head, self._position = self._head[start.end :], b"", start.end
-        for piece in self._inflater.feed(chunk):
-            self._keep(piece)
-            if self.complete:
-                return
-
-    def _keep(self, piece: bytes) -> None:
-        begin, end = self._position, self._position + len(piece)
-        for (start, length), kept in zip(self._ranges, self._found, strict=True):
-            first, last = max(start, begin), min(start + length, end)
-            if first < last:
-                kept.extend(piece[first - begin : last - begin])
-        self._position = end
 
 
 def _checked(where: Range) -> Range:

@@ -25,6 +25,7 @@ from app.imaging.explicit import explicit
 from app.imaging.frames import FrameTable
 from app.imaging.layout import BIG_ENDIAN, PixelLayout, Undecodable
 from app.imaging.pictures import Pictures, encoded, frame_table, pixel_syntax
+from app.imaging.writing import IMPLEMENTATION_NAME, IMPLEMENTATION_UID
 from app.store.ports import ObjectStore
 from fhir.repository import StoredImage
 
@@ -33,7 +34,6 @@ EXPLICIT: Final = "1.2.840.10008.1.2.1"
 MAX_BYTES: Final = 2**32 - 2
 """What native pixel data, or frames with a basic offset table, may have at most."""
 
-_IMPLEMENTATION: Final = "2.25.294131373306170953437811243290617361817"
 _BYTE_BITS: Final = 8
 _FLOAT_BITS: Final = 32
 _IN_MEMORY: Final = 2**23
@@ -122,7 +122,7 @@ async def transcoded(
     header = await asyncio.to_thread(explicit, found, image.attributes)
     if image.frames is None:
         content = _written(header, image, syntax)
-        return Outgoing(len(content), _pieces(content))
+        return Outgoing.of(content)
     layout = PixelLayout.read(image.attributes, pixel_syntax(image))
     table = frame_table(image)
     whole = table.count * layout.samples * layout.bits_allocated // 8
@@ -288,14 +288,10 @@ def _written(header: Dataset, image: StoredImage, syntax: str) -> bytes:
         header.file_meta.MediaStorageSOPClassUID = header.SOPClassUID
         header.file_meta.MediaStorageSOPInstanceUID = uid.UID(image.id)
         header.file_meta.TransferSyntaxUID = uid.UID(syntax)
-        header.file_meta.ImplementationClassUID = uid.UID(_IMPLEMENTATION)
-        header.file_meta.ImplementationVersionName = "RADIOGRAPH"
+        header.file_meta.ImplementationClassUID = uid.UID(IMPLEMENTATION_UID)
+        header.file_meta.ImplementationVersionName = IMPLEMENTATION_NAME
         written = BytesIO()
         dcmwrite(written, header, implicit_vr=False, little_endian=True, enforce_file_format=True)
     except UNREADABLE as error:
         raise Undecodable("The header cannot be written anew.") from error
     return written.getvalue()
-
-
-async def _pieces(content: bytes) -> AsyncIterator[bytes]:
-    yield content

@@ -1,15 +1,28 @@
 """Data sets of encoded values, so that what nobody changed stays as it is, byte for byte."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from struct import Struct
-from typing import Union
+from types import MappingProxyType
+from typing import Final, Union
 
 from pydicom.datadict import dictionary_has_tag, dictionary_VR
 from pydicom.valuerep import EXPLICIT_VR_LENGTH_32
 
 Elements = dict[int, "Element"]
 """A data set by tag, group and element in one number."""
+
+IMPLEMENTATION_UID: Final = "2.25.294131373306170953437811243290617361817"
+IMPLEMENTATION_NAME: Final = "RADIOGRAPH"
+
+WORD_BYTES: Final[Mapping[str, int]] = MappingProxyType(
+    dict.fromkeys(("US", "SS", "OW", "AT"), 2)
+    | dict.fromkeys(("UL", "SL", "FL", "OL", "OF"), 4)
+    | dict.fromkeys(("UV", "SV", "FD", "OV", "OD"), 8)
+)
+"""Of what size are the words that byte order is about, where they are more than bytes."""
+
+PREAMBLE_BYTES: Final = 128
 
 _ITEM = (0xFFFE, 0xE000)
 _META_GROUP = 2
@@ -44,6 +57,25 @@ def written(elements: Elements, *, implicit: bool, big: bool) -> bytes:
         big: Whether it is big endian, as the encoded values are too.
     """
     return b"".join(_Encoding(implicit, big).data_set(elements))
+
+
+def opening(sop_class: Element, instance: Element, transfer_syntax: str) -> bytes:
+    """Write preamble and file meta information (PS3.10 7.1).
+
+    They say nothing of where an object came from, or when: the same one comes to the same bytes.
+    """
+    group = {
+        0x00020001: encoded("OB", b"\0\1"),
+        0x00020002: sop_class,
+        0x00020003: instance,
+        0x00020010: encoded("UI", transfer_syntax.encode()),
+        0x00020012: encoded("UI", IMPLEMENTATION_UID.encode()),
+        0x00020013: encoded("SH", IMPLEMENTATION_NAME.encode()),
+    }
+    rest = written(group, implicit=False, big=False)
+    length = encoded("UL", Struct("<I").pack(len(rest)))
+    first = written({0x00020000: length}, implicit=False, big=False)
+    return bytes(PREAMBLE_BYTES) + b"DICM" + first + rest
 
 
 class _Encoding:

@@ -32,6 +32,9 @@ COLLECTIONS: Mapping[str, str] = MappingProxyType(
 )
 
 
+IN_ORDER = [(name, ASCENDING) for name in ("study", "series", "number", "_id")]
+"""How instances follow each other."""
+
 NAMES = [("tags.00100010", ASCENDING), (f"tags.{WHEN}", DESCENDING), ("_id", DESCENDING)]
 """Sorts what it finds before any of it is read."""
 
@@ -95,9 +98,7 @@ async def prepare(database: Database) -> None:
         await database["studies"].create_indexes(list(_DICOM_STUDIES))
         await database["instances"].create_indexes(list(_DICOM_INSTANCES))
         # covers counting a study's instances by series, and listing them in order
-        await database["instances"].create_index(
-            [(name, ASCENDING) for name in ("study", "series", "number", "_id", "laterality")]
-        )
+        await database["instances"].create_index([*IN_ORDER, ("laterality", ASCENDING)])
         # the server removes what no token can lead to any more
         await database["sessions"].create_index("vanish", expireAfterSeconds=0)
         await database["audit_events"].create_indexes(

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from pymongo import ASCENDING, DESCENDING
 
-from app.store.database import NAMES, Database
+from app.store.database import IN_ORDER, NAMES, Database
 from app.store.filters import Query, mongo_filter, tag_filter
 from fhir.dicom_keys import (
     BUILT_IN,
@@ -199,7 +199,7 @@ def _instance_projection(portion: Portion) -> Query:
 def _instance_order(portion: Portion) -> list[tuple[str, int]]:
     if not portion.numbered:
         return [("_id", ASCENDING)]
-    return [(name, ASCENDING) for name in ("study", "series", "number", "_id")]
+    return IN_ORDER
 
 
 def _study_row(document: Document) -> DicomRow:

@@ -11,7 +11,7 @@ from motor.motor_asyncio import AsyncIOMotorCollection
 from pymongo import ASCENDING, DESCENDING
 from pymongo.errors import DuplicateKeyError
 
-from app.store.database import COLLECTIONS, Database
+from app.store.database import COLLECTIONS, IN_ORDER, Database
 from app.store.dicom_records import count_dicom, find_dicom
 from app.store.entries import stored
 from app.store.filters import Query, mongo_filter
@@ -116,7 +116,7 @@ class MongoRepository:
         cursor = self._database["instances"].find(
             {"study": {"$in": list(studies)}},
             projection,
-            sort=[(name, ASCENDING) for name in ("study", "series", "number", "_id")],
+            sort=IN_ORDER,
             limit=limit or 0,
             batch_size=_ONE_BATCH,
         )
@@ -160,7 +160,7 @@ class MongoRepository:
         cursor = self._database["instances"].find(
             query,
             {"resource": 0, "index": 0} | ({} if headers else {"header": 0, "frames": 0}),
-            sort=[(name, ASCENDING) for name in ("study", "series", "number", "_id")],
+            sort=IN_ORDER,
             batch_size=_ONE_BATCH,
         )
         return [_image(document) async for document in cursor]
@@ -175,7 +175,7 @@ class MongoRepository:
         cursor = self._database["instances"].find_raw_batches(
             query,
             _HEADER,
-            sort=[(name, ASCENDING) for name in ("study", "series", "number", "_id")],
+            sort=IN_ORDER,
             batch_size=_HEADERS,
         )
         ended = False

@@ -7,7 +7,7 @@ import asyncio
 import cProfile
 import pstats
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from pydicom import uid as uids
 
 from app.imaging.encode import LOSSLESS
-from app.imaging.part10 import Part10Parser
 from app.imaging.pictures import Pictures
 from app.imaging.render import Rendering
 from app.imaging.transcode import transcoded
@@ -26,6 +25,7 @@ from app.imaging.viewport import Viewport
 from app.store.local import LocalObjects
 from fhir.repository import StoredImage
 from tests.build import dicom
+from tests.stored import kept
 
 SECONDS = 1.0
 SIDE = 512
@@ -40,29 +40,6 @@ def slice_of_a_head() -> NDArray[np.uint16]:
     noise = np.random.default_rng(1).normal(0, 12, values.shape)
     found: NDArray[np.uint16] = (values + noise).clip(0, 4095).astype(np.uint16)
     return found
-
-
-async def stored(objects: LocalObjects, key: str, data: bytes) -> StoredImage:
-    """Put an object where the archive would, and describe it as the index does."""
-
-    async def pieces() -> AsyncIterator[bytes]:
-        yield data
-
-    parser = Part10Parser()
-    parser.feed(data)
-    part10 = parser.close()
-    await objects.put(key, pieces())
-    return StoredImage(
-        id=part10.sop_instance_uid,
-        study=part10.study_instance_uid,
-        series=part10.series_instance_uid,
-        transfer_syntax=part10.transfer_syntax,
-        object_key=key,
-        size=part10.size,
-        sha256=part10.sha256,
-        frames=part10.frames.to_record() if part10.frames else None,
-        attributes=part10.attributes,
-    )
 
 
 async def made_anew(
@@ -92,11 +69,11 @@ async def main() -> None:
     with TemporaryDirectory() as folder:
         objects = await LocalObjects.open(Path(folder))
         pictures = Pictures(objects, WORKERS)
-        native = await stored(objects, "native", dicom(pixels=pixels))
+        native = await kept(objects, dicom(pixels=pixels), "native")
         await measured("frame, native, as stored", lambda: pictures.native(native, 1))
         for syntax in (*LOSSLESS, uids.JPEGLosslessSV1):
-            image = await stored(
-                objects, syntax.replace(".", "-"), dicom(pixels=pixels, transfer_syntax=syntax)
+            image = await kept(
+                objects, dicom(pixels=pixels, transfer_syntax=syntax), syntax.replace(".", "-")
             )
             name = uids.UID(syntax).name
             await measured(f"frame, {name}", partial(pictures.native, image, 1))

@@ -3,7 +3,6 @@
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 
 import httpx
 import numpy as np
@@ -16,11 +15,11 @@ from app.archive import Archive
 from app.imaging.ingest import Outcome
 from app.imaging.pictures import Pictures
 from app.main import create_app
-from app.store.local import LocalObjects
 from fhir.pseudonyms import Pseudonyms
-from tests.build import dicom, ramp, uid
+from tests.build import LOSSLESS_SYNTAXES, dicom, ramp, uid
 from tests.care import label, look_after, patient_of, take_off
 from tests.dicomweb.parts import address, parts_of, read, shipped
+from tests.stored import Counting
 
 ActingAs = Callable[..., dict[str, str]]
 Load = Callable[..., Awaitable[list[Outcome]]]
@@ -145,22 +144,7 @@ def native(dataset_bytes: bytes, number: int) -> bytes:
     return pixels.astype(pixels.dtype.newbyteorder("<")).tobytes()
 
 
-@pytest.mark.parametrize(
-    "transfer_syntax",
-    [
-        uids.ImplicitVRLittleEndian,
-        uids.ExplicitVRLittleEndian,
-        uids.ExplicitVRBigEndian,
-        uids.DeflatedExplicitVRLittleEndian,
-        uids.RLELossless,
-        uids.JPEGLosslessSV1,
-        uids.JPEGLSLossless,
-        uids.JPEG2000Lossless,
-        uids.HTJ2KLossless,
-        "1.2.840.10008.1.2.1.98",
-        "1.2.840.10008.1.2.8.1",
-    ],
-)
+@pytest.mark.parametrize("transfer_syntax", LOSSLESS_SYNTAXES)
 async def test_frames_are_uncompressed_by_default_whatever_is_stored(
     client: httpx.AsyncClient, radiologist: dict[str, str], load: Load, transfer_syntax: str
 ) -> None:
@@ -430,22 +414,10 @@ async def test_bytes_that_the_client_has_are_not_sent_again(
     assert len(tags) == 4
 
 
-class CountingObjects(LocalObjects):
-    """Real storage that remembers what was read of it."""
-
-    def __init__(self, root: Path) -> None:
-        super().__init__(root)
-        self.reads: list[tuple[int, int]] = []
-
-    async def read(self, key: str, start: int, end: int) -> bytes:
-        self.reads.append((start, end))
-        return await super().read(key, start, end)
-
-
 @contextmanager
-def counted(archive: Archive) -> Iterator[tuple[httpx.AsyncClient, CountingObjects]]:
+def counted(archive: Archive) -> Iterator[tuple[httpx.AsyncClient, Counting]]:
     """A client of the same archive, whose reads of storage are counted."""
-    objects = CountingObjects(archive.settings.data_dir / "objects")
+    objects = Counting(archive.settings.data_dir / "objects")
     seen = replace(archive, objects=objects, pictures=Pictures(objects, 1))
     transport = httpx.ASGITransport(create_app(archive.settings, seen))
     yield httpx.AsyncClient(transport=transport, base_url=BASE), objects

@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
-from pathlib import Path
 
 import httpx
 import imagecodecs
@@ -15,11 +14,11 @@ from app.archive import Archive
 from app.imaging.ingest import Outcome
 from app.imaging.pictures import Pictures
 from app.main import create_app
-from app.store.local import LocalObjects
 from fhir.pseudonyms import Pseudonyms
 from tests import hostile
 from tests.build import dicom, multipart, ramp
 from tests.dicomweb.parts import address, parts_of, read, shipped
+from tests.stored import Counting
 
 ActingAs = Callable[..., dict[str, str]]
 Load = Callable[..., Awaitable[list[Outcome]]]
@@ -252,18 +251,6 @@ async def test_jpeg_2000_may_be_asked_of_everything_that_is_shipped(
             assert answer.status_code == (200 if made else 406)
             if made:
                 assert np.array_equal(pixel_array(read(answer.content)), pixel_array(read(data)))
-
-
-class Counting(LocalObjects):
-    """Real storage that remembers what was read of it."""
-
-    def __init__(self, root: Path) -> None:
-        super().__init__(root)
-        self.reads: list[tuple[int, int]] = []
-
-    async def read(self, key: str, start: int, end: int) -> bytes:
-        self.reads.append((start, end))
-        return await super().read(key, start, end)
 
 
 @pytest.fixture

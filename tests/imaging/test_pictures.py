@@ -1,7 +1,6 @@
 """From a stored object to one frame of it, over every kind of storage."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from threading import Barrier, Event, Lock
 from typing import Any, cast
@@ -13,40 +12,15 @@ from pydicom import uid as uids
 
 from app.imaging.encode import HTJ2K, JPEG_LS
 from app.imaging.layout import Undecodable
-from app.imaging.part10 import Part10Parser
 from app.imaging.pictures import MAX_FRAME_BYTES, MAX_SPAN_BYTES, Pictures, frame_table
 from app.imaging.render import Rendering
 from app.imaging.transcode import EXPLICIT, transcoded
 from app.store.ports import ObjectStore
 from fhir.errors import NotFound
-from fhir.repository import StoredImage
 from tests.build import dicom, ramp
+from tests.stored import KEY, kept
 
-KEY = "aa/bb/object"
 PNG = Rendering("image/png")
-
-
-async def kept(objects: ObjectStore, data: bytes) -> StoredImage:
-    """Store an object and describe it as the index does."""
-    parser = Part10Parser()
-    parser.feed(data)
-    part10 = parser.close()
-
-    async def chunks() -> AsyncIterator[bytes]:
-        yield data
-
-    await objects.put(KEY, chunks())
-    return StoredImage(
-        id=part10.sop_instance_uid,
-        study=part10.study_instance_uid,
-        series=part10.series_instance_uid,
-        transfer_syntax=part10.transfer_syntax,
-        object_key=KEY,
-        size=part10.size,
-        sha256=part10.sha256,
-        frames=part10.frames.to_record() if part10.frames else None,
-        attributes=part10.attributes,
-    )
 
 
 @pytest.mark.parametrize(

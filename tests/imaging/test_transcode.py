@@ -1,7 +1,6 @@
 """Objects in another transfer syntax, read back by pydicom."""
 
 import struct
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
@@ -24,39 +23,14 @@ from app.store.local import LocalObjects
 from fhir.errors import NotFound, Withheld
 from fhir.pseudonyms import Disguise, Pseudonyms
 from fhir.repository import StoredImage
-from tests.build import dicom, ramp, uid
+from tests.build import LOSSLESS_SYNTAXES, dicom, ramp, uid
 from tests.dicomweb.parts import shipped
-
-KEY = "aa/bb/object"
+from tests.stored import KEY, kept
 
 
 @pytest.fixture
 async def objects(tmp_path: Path) -> LocalObjects:
     return await LocalObjects.open(tmp_path)
-
-
-async def kept(objects: LocalObjects, data: bytes) -> StoredImage:
-    """Store an object and describe it as the index does."""
-    parser = Part10Parser()
-    parser.feed(data)
-    part10 = parser.close()
-
-    async def chunks() -> AsyncIterator[bytes]:
-        yield data
-
-    await objects.delete(KEY)
-    await objects.put(KEY, chunks())
-    return StoredImage(
-        id=part10.sop_instance_uid,
-        study=part10.study_instance_uid,
-        series=part10.series_instance_uid,
-        transfer_syntax=part10.transfer_syntax,
-        object_key=KEY,
-        size=part10.size,
-        sha256=part10.sha256,
-        frames=part10.frames.to_record() if part10.frames else None,
-        attributes=part10.attributes,
-    )
 
 
 async def given(objects: LocalObjects, image: StoredImage, syntax: str) -> bytes:
@@ -88,23 +62,8 @@ def same_header(was: Dataset, now: Dataset, *but: str) -> None:
     }
 
 
-SOURCES = [
-    uids.ImplicitVRLittleEndian,
-    uids.ExplicitVRLittleEndian,
-    uids.ExplicitVRBigEndian,
-    uids.DeflatedExplicitVRLittleEndian,
-    uids.RLELossless,
-    uids.JPEGLosslessSV1,
-    uids.JPEGLSLossless,
-    uids.JPEG2000Lossless,
-    uids.HTJ2KLossless,
-    "1.2.840.10008.1.2.1.98",
-    "1.2.840.10008.1.2.8.1",
-]
-
-
 @pytest.mark.parametrize("target", [EXPLICIT, *LOSSLESS])
-@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize("source", LOSSLESS_SYNTAXES)
 async def test_grey_frames_are_equal_in_every_syntax(
     objects: LocalObjects, source: str, target: str
 ) -> None:
