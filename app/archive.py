@@ -95,6 +95,15 @@ class Archive:
         linked = await self.links.of(caller.subject, needed, datetime.now(UTC))
         return Access(caller, policy, linked)
 
+    async def begin(self, caller: Caller) -> GuardedRepository:
+        """Begin a request of somebody: records as they may see them now.
+
+        Raises:
+            AccessDenied: They see records without identity, and their token names no project.
+        """
+        access = await self.access(caller)
+        return GuardedRepository(self.view_of(access), access)
+
     def view_of(self, access: Access) -> Repository:
         """Give the records in the form in which a caller sees them.
 
@@ -154,7 +163,11 @@ async def open_archive(settings: Settings) -> AsyncIterator[Archive]:
             stack.push_async_callback(_cancelled, hearing)
         pictures = Pictures(objects, settings.render_workers, Ranges(cache) if cache.on else None)
         prefetch = Prefetch(
-            _rules(settings), cache, pictures, lambda one: begin(archive, one), on=settings.prefetch
+            _rules(settings),
+            cache,
+            pictures,
+            lambda one: archive.begin(one),  # noqa: PLW0108 -- it is only made below
+            on=settings.prefetch,
         )
         book = await asyncio.to_thread(open_book, settings, last_good_policy(settings))
         watching = asyncio.create_task(book.watch())
@@ -190,12 +203,6 @@ async def open_archive(settings: Settings) -> AsyncIterator[Archive]:
         )
         await stack.enter_async_context(prefetch.working())
         yield archive
-
-
-async def begin(archive: Archive, caller: Caller) -> GuardedRepository:
-    """Begin a request of somebody: records as they may see them now."""
-    access = await archive.access(caller)
-    return GuardedRepository(archive.view_of(access), access)
 
 
 def last_good_policy(settings: Settings) -> Path:

@@ -17,7 +17,6 @@ from app.refusals import respond_rest
 from app.store.database import is_outage
 from fhir.access import Entry, Outcome
 from fhir.errors import Broken, ResourceError, Unavailable
-from fhir.guarded import GuardedRepository
 from policies.caller import Caller
 
 log = structlog.get_logger()
@@ -81,14 +80,13 @@ class _Visit:
                 self._entering.add_done_callback(_seen)
             else:
                 await entering
-            access = await self._archive.access(self._caller)
-            guarded = GuardedRepository(self._archive.view_of(access), access)
+            guarded = await self._archive.begin(self._caller)
         except ResourceError as error:
             self._note_login(error)
             raise
-        self._entries = access.entries
+        self._entries = guarded.access.entries
         if self._entering is not None:
-            access.noted = self._noted
+            guarded.access.noted = self._noted
         self._scope["state"] |= {"guarded": guarded, "session": sign_in.id}
 
     @property

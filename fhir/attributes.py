@@ -2,12 +2,15 @@
 
 from collections.abc import Mapping
 from functools import cache
-from typing import Any
+from typing import Any, Final
 
 from pydicom.datadict import tag_for_keyword
 
 Attributes = Mapping[str, Any]
 """`{"00100020": {"vr": "LO", "Value": ["123"]}, …}`; keys are eight upper-case hex digits."""
+
+NAME_GROUPS: Final = ("Alphabetic", "Ideographic", "Phonetic")
+"""Of a person name, in the order in which `=` separates them (PS3.5 6.2.1.2)."""
 
 
 @cache

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from functools import lru_cache
 from typing import Any, Final
 
-from fhir.attributes import Attributes
+from fhir.attributes import NAME_GROUPS, Attributes
 from fhir.dicom_keys import TIME_OF, Kind, Path, field_of, kind_of, words_of
 from fhir.errors import Invalid
 from fhir.parameters import fold
@@ -18,7 +18,6 @@ Terms = Mapping[str, Term | list[Term]]
 
 MIDNIGHT: Final = "000000.000000"
 LAST_MOMENT: Final = "235959.999999"
-_GROUPS: Final = ("Alphabetic", "Ideographic", "Phonetic")
 _RANGED: Final = frozenset({"date", "time", "moment"})
 _MOST_VALUES: Final = 200
 _LONGEST: Final = 2048
@@ -176,7 +175,7 @@ def _terms(kind: Kind, value: Any) -> Iterator[Term]:
             return
         case "name":
             groups = value if isinstance(value, Mapping) else {}
-            yield from filter(None, (name_text(groups.get(group) or "") for group in _GROUPS))
+            yield from filter(None, (name_text(groups.get(group) or "") for group in NAME_GROUPS))
         case "number":
             number = number_term(value)
             if number is not None:

@@ -6,12 +6,13 @@ from typing import Any, Final
 
 from pydicom.datadict import keyword_for_tag
 
+from fhir.attributes import NAME_GROUPS
+
 Json = Any
 
 NAMESPACE: Final = "http://dicom.nema.org/PS3.19/models/NativeDICOM"
 
 _OPENING = f'<?xml version="1.0" encoding="UTF-8"?>\n<NativeDicomModel xmlns="{NAMESPACE}" '
-_GROUPS = ("Alphabetic", "Ideographic", "Phonetic")
 _COMPONENTS = ("FamilyName", "GivenName", "MiddleName", "NamePrefix", "NameSuffix")
 _CREATORS = range(0x10, 0x100)
 # XML 1.0 2.2: these are no characters of a document, not even as references. DICOM has some,
@@ -78,7 +79,7 @@ def _values(vr: str, values: Sequence[Json]) -> Iterator[str]:
 
 
 def _name(name: Mapping[str, str]) -> Iterator[str]:
-    for group in _GROUPS:
+    for group in NAME_GROUPS:
         if group in name:
             yield f"<{group}>"
             # A name of more components than there are keeps them in its last.

@@ -9,8 +9,8 @@ from pydicom import uid
 
 from app.imaging.arriving.dataset import DataSet
 from app.imaging.arriving.refused import Refused
-from app.imaging.writing import Element, Elements, encoded, written
-from fhir.attributes import Attributes, tag, text
+from app.imaging.writing import BYTES, NUMBERS, Element, Elements, encoded, written
+from fhir.attributes import NAME_GROUPS, Attributes, tag, text
 from fhir.errors import Invalid
 
 UNICODE: Final = "ISO_IR 192"
@@ -35,26 +35,9 @@ _CODECS: Mapping[str, str] = MappingProxyType(
         UNICODE: "utf-8",
     }
 )
-_NUMBERS: Mapping[str, Struct] = MappingProxyType(
-    {
-        vr: Struct(f"<{letter}")
-        for vr, letter in {
-            "US": "H",
-            "SS": "h",
-            "UL": "I",
-            "SL": "i",
-            "UV": "Q",
-            "SV": "q",
-            "FL": "f",
-            "FD": "d",
-        }.items()
-    }
-)
 _TAG = Struct("<HH")
-_NAME_GROUPS = ("Alphabetic", "Ideographic", "Phonetic")
 _EXACT: Final = 10**15
 _DECIMAL_CHARACTERS: Final = 16
-_BYTES = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN"})
 
 
 def read(data: bytes, transfer_syntax: str) -> dict[str, Any]:
@@ -107,12 +90,12 @@ def _element(attribute: Mapping[str, Any], codec: str) -> Element:
     vr, found = attribute["vr"], attribute.get("Value", ())
     if vr == "SQ":
         return Element(vr, [_elements(item or {}, codec) for item in found])
-    if vr in _NUMBERS:
-        return Element(vr, b"".join(_NUMBERS[vr].pack(one) for one in found if one is not None))
+    if vr in NUMBERS:
+        return Element(vr, b"".join(NUMBERS[vr].pack(one) for one in found if one is not None))
     if vr == "AT":
         numbers = (int(one, 16) for one in found)
         return Element(vr, b"".join(_TAG.pack(one >> 16, one & 0xFFFF) for one in numbers))
-    if vr in _BYTES:
+    if vr in BYTES:
         return Element(vr, b"")
     return encoded(vr, "\\".join(texts(attribute)).encode(codec))
 
@@ -123,7 +106,7 @@ def texts(attribute: Mapping[str, Any]) -> Iterator[str]:
         if one is None:
             yield ""
         elif isinstance(one, Mapping):
-            yield "=".join(one.get(name, "") for name in _NAME_GROUPS).rstrip("=")
+            yield "=".join(one.get(name, "") for name in NAME_GROUPS).rstrip("=")
         elif isinstance(one, float):
             yield _decimal(one)
         else:

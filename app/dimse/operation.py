@@ -50,8 +50,7 @@ async def begin(archive: Archive, peer: Peer) -> Operation:
         ResourceError: The caller may not begin one; that is written down.
     """
     try:
-        access = await archive.access(peer.caller)
-        return Operation(archive, peer, GuardedRepository(archive.view_of(access), access))
+        return Operation(archive, peer, await archive.begin(peer.caller))
     except ResourceError as error:
         outcome: Outcome = "failed" if isinstance(error, Unavailable) else "refused"
         await note_login(archive, error.code, peer.caller, peer.address, outcome)

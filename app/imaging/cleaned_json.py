@@ -5,30 +5,19 @@ Both ask the same rules about the same values. Bulk data is left out.
 
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
-from struct import Struct
-from types import MappingProxyType
 from typing import Any, Final
 
 from pydicom import Dataset
 
 from app.imaging.cleaning import Cleaning, disguised_header
 from app.imaging.confidentiality import Action, action
-from app.imaging.writing import Element, Elements, implied_vr
+from app.imaging.writing import BYTES, NUMBERS, Element, Elements, implied_vr
 from fhir.attributes import Attributes
 from fhir.from_dicom.texts import line
 from fhir.pseudonyms import Disguise
 
 Json = Any
 
-_NUMBERS: Mapping[str, Struct] = MappingProxyType(
-    {
-        vr: Struct(f"<{code}")
-        for vr, code in zip(
-            ("FD", "FL", "SL", "SS", "SV", "UL", "US", "UV"), "dfihqIHQ", strict=True
-        )
-    }
-)
-_BYTES: Final = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN"})
 _ONE_VALUE: Final = frozenset({"LT", "ST", "UR", "UT"})
 
 
@@ -97,15 +86,15 @@ def _data_set(elements: Elements) -> dict[str, Json]:
 def _element(element: Element) -> dict[str, Json]:
     if not isinstance(element.value, bytes):
         return {"vr": element.vr, "Value": [_data_set(item) for item in element.value]}
-    if element.vr in _BYTES:
+    if element.vr in BYTES:
         return {"vr": element.vr, "InlineBinary": b64encode(element.value).decode()}
     values = _values(element.vr, element.value)
     return {"vr": element.vr, "Value": values} if values else {"vr": element.vr}
 
 
 def _values(vr: str, value: bytes) -> list[Json]:
-    if vr in _NUMBERS:
-        return [number for (number,) in _NUMBERS[vr].iter_unpack(value)]
+    if vr in NUMBERS:
+        return [number for (number,) in NUMBERS[vr].iter_unpack(value)]
     if vr == "AT":
         return [value.hex().upper()] if value else []
     text = value.decode("latin-1").rstrip(" \0")

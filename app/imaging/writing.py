@@ -22,6 +22,19 @@ WORD_BYTES: Final[Mapping[str, int]] = MappingProxyType(
 )
 """Of what size are the words that byte order is about, where they are more than bytes."""
 
+NUMBERS: Final[Mapping[str, Struct]] = MappingProxyType(
+    {
+        vr: Struct(f"<{code}")
+        for vr, code in zip(
+            ("FD", "FL", "SL", "SS", "SV", "UL", "US", "UV"), "dfihqIHQ", strict=True
+        )
+    }
+)
+"""How one value of each binary number is written in little endian."""
+
+BYTES: Final = frozenset({"OB", "OD", "OF", "OL", "OV", "OW", "UN"})
+"""Value representations of bytes without values."""
+
 PREAMBLE_BYTES: Final = 128
 
 _ITEM = (0xFFFE, 0xE000)
