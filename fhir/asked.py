@@ -27,7 +27,9 @@ Ask = tuple[Kind, str]
 """A pseudonym, after what it is taken for."""
 
 # Nobody's record in particular: these are shown, and searched, as they are.
-PLAIN: Final = frozenset({"Endpoint", "Session", "Policy", "Cache"})
+PLAIN: Final = frozenset({"Endpoint", "Session", "Policy", "Cache", "SavedView"})
+# What callers make for themselves, also in the de-identified view.
+OWN: Final = frozenset({"SavedView"})
 # Their values are references to Patients.
 REFERENCES: Final = frozenset({"patient", "subject"})
 

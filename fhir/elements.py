@@ -4,9 +4,9 @@
 its header says about the picture, its `pixels` (frames, rendered or not), its `file` (the DICOM
 object as stored) and, of what is in that, the `attributes` that have no element of their own and
 the `private` ones (see `fhir.dicom_elements`). Ours too: the links that open records to people
-(`CareTeam`, `Proxy`, `Assignment`, `BreakGlass`), `ReleaseRequest`, `Session`, the `Policy`
-itself, and the `Cache`, of which there is one: deleting its id is to empty it, updating it to fill
-it with studies.
+(`CareTeam`, `Proxy`, `Assignment`, `BreakGlass`, `Share`), `ReleaseRequest`, `DeletedStudy`, the
+legal `Hold`, `Session`, `Job`, `SavedView`, the `Policy` itself, and the `Cache`, of which there is
+one: deleting its id is to empty it, updating it to fill it with studies.
 """
 
 from collections.abc import Iterable, Mapping
@@ -123,6 +123,7 @@ ELEMENTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "Proxy": _LINK,
         "Assignment": _LINK,
         "BreakGlass": _LINK,
+        "Share": (*_LINK, "access", "maxUses", "uses"),
         "ReleaseRequest": (
             "id",
             "patient",
@@ -134,6 +135,33 @@ ELEMENTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "status",
             "decision",
         ),
+        "ImageAnnotation": (
+            "id",
+            "meta",
+            "study",
+            "series",
+            "image",
+            "frame",
+            "patient",
+            "note",
+            "author",
+            "code",
+            "graphic",
+            "measurement",
+            "status",
+            "recorded",
+            "removed",
+        ),
+        "DeletedStudy": (
+            "id",
+            "patient",
+            "recorded",
+            "recorder",
+            "reason",
+            "until",
+            "numberOfInstances",
+        ),
+        "Hold": ("id", "study", "patient", "reason", "recorder", "period", "revoked"),
         "Session": (
             "id",
             "agent",
@@ -145,6 +173,24 @@ ELEMENTS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "address",
             "ended",
         ),
+        "Job": (
+            "id",
+            "kind",
+            "agent",
+            "patient",
+            "study",
+            "recorded",
+            "expires",
+            "status",
+            "total",
+            "done",
+            "refused",
+            "bytes",
+            "maxFiles",
+            "maxBytes",
+            "problems",
+        ),
+        "SavedView": ("id", "agent", "name", "kind", "query", "sort", "recorded"),
         "Policy": ("id", "text", "history"),
         "Cache": ("id", "stats"),
     }
@@ -155,7 +201,11 @@ COORDINATES = frozenset(
 )
 
 # Records that let somebody (`agent`) see a patient's records, or one study, for a `period`.
-LINKS = ("CareTeam", "Proxy", "Assignment", "BreakGlass")
+LINKS = ("CareTeam", "Proxy", "Assignment", "BreakGlass", "Share")
+
+# Records that lie in a study (`study`) without being part of it: they are there for whoever may
+# find that study too, and as long as it is there.
+IN_STUDIES = frozenset({"ImageAnnotation"})
 
 # R4 cardinality 1..1: refused, they are marked as masked instead of left out.
 MANDATORY = frozenset(

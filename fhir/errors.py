@@ -97,6 +97,22 @@ class Conflict(ResourceError):
     status = 409
 
 
+class ComplianceViolation(Conflict):
+    """A rule that the law makes forbids it; the message says who may lift it."""
+
+    issue = "business-rule"
+    code = "COMPLIANCE_VIOLATION"
+
+
+class KeyReused(Conflict):
+    """An idempotency key that stands for something else already."""
+
+    code = "IDEMPOTENCY_KEY_REUSED"
+
+    def __init__(self) -> None:
+        super().__init__("this idempotencyKey was sent with other arguments before; make a new one")
+
+
 class TooLarge(ResourceError):
     """More than a limit allows; the message names the limit."""
 

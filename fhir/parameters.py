@@ -5,7 +5,6 @@ CapabilityStatement; `index` derives what is stored beside a resource to search 
 """
 
 import re
-import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,6 +13,7 @@ from typing import Any, Literal
 
 from fhir.dates import interval
 from fhir.errors import Invalid
+from fhir.words import fold, words
 
 Json = Any
 Kind = Literal["token", "reference", "date", "string"]
@@ -31,8 +31,12 @@ class Parameter:
         system: What a token without system of its own is of: R4 binds the element to it.
         type_code: Only identifiers of this v2-0203 type.
         definition: Last part of the canonical of R4's SearchParameter; None where R4 has none.
-        sortable: Whether `_sort` takes it; of several values the smallest counts.
+        sortable: Whether `_sort` takes it; of several values the smallest counts, of several
+            names the first, family first.
         words: A string that matches anywhere and word by word instead of from its start.
+        by_element: A string whose words are found by their beginnings, in whichever of the
+            elements; each of these is looked at only where it is open. What is stored is the
+            path of the element and the word.
     """
 
     name: str
@@ -44,6 +48,7 @@ class Parameter:
     definition: str | None = None
     sortable: bool = False
     words: bool = False
+    by_element: bool = False
 
 
 _COMMON = (
@@ -81,7 +86,7 @@ PARAMETERS: Mapping[str, Mapping[str, Parameter]] = MappingProxyType(
     {
         "Patient": _table(
             Parameter("identifier", "token", ("identifier",), definition="Patient-identifier"),
-            Parameter("name", "string", ("name",), definition="Patient-name"),
+            Parameter("name", "string", ("name",), definition="Patient-name", sortable=True),
             Parameter("family", "string", ("name.family",), definition="individual-family"),
             Parameter("given", "string", ("name.given",), definition="individual-given"),
             Parameter(
@@ -98,6 +103,7 @@ PARAMETERS: Mapping[str, Mapping[str, Parameter]] = MappingProxyType(
                 system="http://hl7.org/fhir/administrative-gender",
                 definition="individual-gender",
             ),
+            Parameter("text", "string", ("name", "identifier"), by_element=True),
         ),
         "ImagingStudy": _table(
             Parameter("identifier", "token", ("identifier",), definition="clinical-identifier"),
@@ -148,6 +154,20 @@ PARAMETERS: Mapping[str, Mapping[str, Parameter]] = MappingProxyType(
             ),
             Parameter("description", "string", ("description",), words=True),
             Parameter("patient-name", "string", ("subject.display",), sortable=True, words=True),
+            Parameter(
+                "text",
+                "string",
+                (
+                    "subject.display",
+                    "identifier",
+                    "description",
+                    "series.modality",
+                    "series.bodySite",
+                    "series.description",
+                ),
+                type_code="ACSN",
+                by_element=True,
+            ),
         ),
         "Image": MappingProxyType(
             {
@@ -188,6 +208,9 @@ PARAMETERS: Mapping[str, Mapping[str, Parameter]] = MappingProxyType(
         "Proxy": _LINK,
         "Assignment": _LINK,
         "BreakGlass": _LINK,
+        "Share": MappingProxyType(
+            {**_LINK, "recorder": Parameter("recorder", "token", ("recorder",))}
+        ),
         "ReleaseRequest": MappingProxyType(
             {
                 "_id": Parameter("_id", "token", ("id",), sortable=True),
@@ -199,6 +222,37 @@ PARAMETERS: Mapping[str, Mapping[str, Parameter]] = MappingProxyType(
                 "date": Parameter("date", "date", ("recorded",), sortable=True),
             }
         ),
+        "ImageAnnotation": MappingProxyType(
+            {
+                "_id": Parameter("_id", "token", ("id",), sortable=True),
+                "study": Parameter("study", "token", ("study",)),
+                "series": Parameter("series", "token", ("series",)),
+                "image": Parameter("image", "token", ("image",)),
+                "patient": Parameter("patient", "reference", ("patient",), ("Patient",)),
+                "author": Parameter("author", "token", ("author",)),
+                "status": Parameter("status", "token", ("status",)),
+                "date": Parameter("date", "date", ("recorded",), sortable=True),
+            }
+        ),
+        "DeletedStudy": MappingProxyType(
+            {
+                "_id": Parameter("_id", "token", ("id",), sortable=True),
+                "patient": Parameter("patient", "reference", ("patient",), ("Patient",)),
+                "recorder": Parameter("recorder", "token", ("recorder",)),
+                "date": Parameter("date", "date", ("recorded",), sortable=True),
+                "end": Parameter("end", "date", ("until",)),
+            }
+        ),
+        "Hold": MappingProxyType(
+            {
+                "_id": Parameter("_id", "token", ("id",), sortable=True),
+                "study": Parameter("study", "token", ("study",)),
+                "patient": Parameter("patient", "reference", ("patient",), ("Patient",)),
+                "recorder": Parameter("recorder", "token", ("recorder",)),
+                "date": Parameter("date", "date", ("period.start",), sortable=True),
+                "revoked": Parameter("revoked", "date", ("revoked.at",)),
+            }
+        ),
         "Session": MappingProxyType(
             {
                 "_id": Parameter("_id", "token", ("id",), sortable=True),
@@ -207,64 +261,38 @@ PARAMETERS: Mapping[str, Mapping[str, Parameter]] = MappingProxyType(
                 "ended": Parameter("ended", "date", ("ended.at",)),
             }
         ),
+        # no name, so that none is searched for: what is searched for is in the audit
+        "SavedView": MappingProxyType(
+            {
+                "_id": Parameter("_id", "token", ("id",), sortable=True),
+                "agent": Parameter("agent", "token", ("agent",)),
+                "kind": Parameter("kind", "token", ("kind",)),
+                "date": Parameter("date", "date", ("recorded",), sortable=True),
+            }
+        ),
+        "Job": MappingProxyType(
+            {
+                "_id": Parameter("_id", "token", ("id",), sortable=True),
+                "agent": Parameter("agent", "token", ("agent",)),
+                "patient": Parameter("patient", "reference", ("patient",), ("Patient",)),
+                "status": Parameter("status", "token", ("status",)),
+                "date": Parameter("date", "date", ("recorded",), sortable=True),
+                "expires": Parameter("expires", "date", ("expires",)),
+            }
+        ),
     }
 )
-
-
-# Letters that have no decomposition and yet are typed without their stroke, tail or ligature;
-# Arabic ones that are written in two ways.
-_PLAIN = str.maketrans(
-    {
-        "ı": "i",
-        "ø": "o",
-        "ł": "l",
-        "đ": "d",
-        "ð": "d",
-        "ħ": "h",
-        "þ": "th",
-        "æ": "ae",
-        "œ": "oe",
-        "\u0640": "",  # tatweel
-        "\u0649": "\u064a",  # alef maksura as yeh
-        "\u06cc": "\u064a",  # Farsi yeh as yeh
-        "\u06a9": "\u0643",  # keheh as kaf
-        "\u0629": "\u0647",  # teh marbuta as heh
-    }
-)
-
-
-def fold(text: str) -> str:
-    """Normalise text for comparison: no accents, case, punctuation or width; single spaces.
-
-    Marks that make another letter stay: vowel signs of Indic scripts, voicing of kana. The result
-    holds letters, digits, such marks and single spaces; folding it again changes nothing.
-    """
-    plain = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
-    kept = "".join(one for one in plain if not _is_accent(one)).translate(_PLAIN)
-    letters = unicodedata.normalize("NFKC", kept)
-    return " ".join("".join(one if _is_letter(one) else " " for one in letters).split())
-
-
-def _is_accent(letter: str) -> bool:
-    # Combining classes of UAX #44: 1 overlays, 10-36 Hebrew and Arabic vowel points, from 200 on
-    # accents; between them those that make another letter (nukta, voicing, virama, Thai vowels).
-    place = unicodedata.combining(letter)
-    return place == 1 or 10 <= place <= 36 or place >= 200 or unicodedata.category(letter) == "Cf"  # noqa: PLR2004 -- named above
-
-
-def _is_letter(letter: str) -> bool:
-    return letter.isalnum() or unicodedata.category(letter).startswith("M")
 
 
 def index(resource: Mapping[str, Json]) -> dict[str, list[Json]]:
     """Derive what a resource is searched by: parameter name to the values it matches.
 
     Tokens become every text that may ask for them (see `spellings`), references `Type/id`, dates
-    `{low, high}` in UTC with `high` excluded, strings folded text. Parameters without a value are
-    left out.
+    `{low, high}` in UTC with `high` excluded, strings folded text, or words after the path of
+    their element, `MOST_WORDS` at most. Parameters without a value are left out.
     """
     found = {
-        row.name: list(_values(row, resource))
+        row.name: _words(row, resource) if row.by_element else list(_values(row, resource))
         for row in PARAMETERS[resource["resourceType"]].values()
     }
     return {name: values for name, values in found.items() if values}
@@ -280,8 +308,16 @@ def sort_keys(resource: Mapping[str, Json]) -> dict[str, Json]:
                 keys[row.name] = min((value["low"] for value in values), default=ABSENT_DATE)
             else:
                 least = min((one for one in values if "|" not in one), default="")
-                keys[row.name] = least[:_SORTED_BY]
+                keys[row.name] = (_name_key(row, resource) or least)[:_SORTED_BY]
     return keys
+
+
+def _name_key(row: Parameter, resource: Mapping[str, Json]) -> str:
+    """Write the first HumanName for sorting, family first; "" where the values are none."""
+    elements = (one for path in row.paths for one in _walk(resource, path.split(".")))
+    names = (one for one in elements if isinstance(one, Mapping) and "family" in one)
+    name = next(names, {})
+    return fold(" ".join((name.get("family", ""), *name.get("given", ()))))
 
 
 _SORTED_BY = 200  # characters; cursors carry them
@@ -308,6 +344,43 @@ def _walk(value: Json, path: list[str]) -> Iterator[Json]:
             yield value
     elif isinstance(value, Mapping) and path[0] in value:
         yield from _walk(value[path[0]], path[1:])
+
+
+def _words(row: Parameter, resource: Mapping[str, Json]) -> list[str]:
+    found: dict[str, None] = {}
+    for path in row.paths:
+        *around, last = path.split(".")
+        said = (text for one in _walk(resource, [*around, last]) for text in _texts(row, one))
+        other = (text for one in _walk(resource, [*around, f"_{last}"]) for text in _spoken(one))
+        for text in (*said, *other):
+            found |= dict.fromkeys(f"{path} {word}" for word in words(text))
+    return list(found)[:MOST_WORDS]
+
+
+MOST_WORDS = 1000  # of one record; what is said last is not found
+
+
+def _texts(row: Parameter, element: Json) -> Iterator[str]:
+    """List what an element says in words: a text, an Identifier, a Coding or a HumanName."""
+    if isinstance(element, str):
+        yield element
+    elif "value" in element:
+        if row.type_code is None or row.type_code in _type_codes(element):
+            yield element["value"]
+    elif element.keys() & {"code", "display"}:
+        yield from (element[name] for name in ("code", "display") if name in element)
+    else:
+        yield from _parts(element)
+
+
+# Our extension of a text: the same in another script, such as the ideographs of a name.
+REPRESENTATION = "https://radiograph.dev/fhir/StructureDefinition/representation"
+
+
+def _spoken(primitive: Mapping[str, Json]) -> Iterator[str]:
+    for extension in primitive.get("extension", ()):
+        if extension.get("url") == REPRESENTATION and "valueString" in extension:
+            yield extension["valueString"]
 
 
 def _tokens(row: Parameter, element: Json) -> Iterator[str]:
@@ -364,17 +437,18 @@ def _dates(_row: Parameter, element: Json) -> Iterator[dict[str, datetime]]:
 
 
 def _strings(_row: Parameter, element: Json) -> Iterator[str]:
-    parts: Iterable[Json] = [element]
-    if isinstance(element, Mapping):  # HumanName, Address: any of its parts
-        parts = (
-            part
-            for key, value in element.items()
-            if key not in {"use", "period", "extension"}
-            for part in (value if isinstance(value, list) else [value])
-        )
+    parts: Iterable[Json] = _parts(element) if isinstance(element, Mapping) else [element]
     for part in parts:
         if isinstance(part, str) and (text := fold(part)):
             yield text
+
+
+def _parts(element: Mapping[str, Json]) -> Iterator[str]:
+    """List the parts of a HumanName or an Address."""
+    for key, value in element.items():
+        if key not in {"use", "period", "extension"}:
+            parts = value if isinstance(value, list) else [value]
+            yield from (part for part in parts if isinstance(part, str))
 
 
 _INDEXERS = {

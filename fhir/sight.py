@@ -59,10 +59,7 @@ def sight(access: Access) -> Sight:
         frozenset(
             (resource, name)
             for resource, name in _parameters(access)
-            if all(
-                not _joined(access, one, "read", resource).never
-                for one in coordinates_of(resource, parameter(resource, name))
-            )
+            if _searches(access, resource, name)
         ),
         frozenset(
             (resource, name)
@@ -80,6 +77,14 @@ def always(access: Access, coordinate: str, action: Action = "read") -> bool:
 def _parameters(access: Access) -> Iterator[tuple[str, str]]:
     for resource, table in PARAMETERS.items():
         yield from ((resource, name) for name in table if _in_view(access, resource, name))
+
+
+def _searches(access: Access, resource: str, name: str) -> bool:
+    row = parameter(resource, name)
+    enough = any if row.by_element else all
+    return enough(
+        not _joined(access, one, "read", resource).never for one in coordinates_of(resource, row)
+    )
 
 
 def _in_view(access: Access, resource: str, name: str) -> bool:

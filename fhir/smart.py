@@ -35,7 +35,7 @@ _OPEN = frozenset({"Endpoint"})
 # Whoever may see a study may read where its DICOM data are.
 _COMES_WITH: Mapping[str, str] = MappingProxyType({"Endpoint": "ImagingStudy"})
 # In no patient's compartment, even if some day they refer to a patient.
-_NOT_OF_PATIENTS = frozenset({"Policy", "Session", "Cache"})
+_NOT_OF_PATIENTS = frozenset({"Policy", "Session", "Cache", "SavedView"})
 
 _PATIENT = re.compile(r"(?:.*/)?Patient/[^/]+")
 _MOST = 256  # tokens remembered; one is 16 KB at the very most

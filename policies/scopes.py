@@ -16,7 +16,19 @@ ANY = "any"
 # What a token says of its caller, and what is stored of links to patients and studies; a new
 # variable is one more word here, filled where the others are (`app.identity`, `app.store.links`).
 CLAIMED = frozenset({"patient", "specialty", "modality", "clearance", "site", "project", "subject"})
-LINKED = frozenset({"care-team", "proxied", "assigned", "assigned-patient", "break-glass"})
+LINKED = frozenset(
+    {
+        "care-team",
+        "proxied",
+        "assigned",
+        "assigned-patient",
+        "break-glass",
+        "shared",
+        "shared-patient",
+        "shared-file",
+        "shared-file-patient",
+    }
+)
 VARIABLES = CLAIMED | LINKED
 View = Literal["identified", "deidentified"]
 # A row of the left belongs to one of the right, and a scope reaches it if it reaches that one.

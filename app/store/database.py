@@ -27,7 +27,12 @@ COLLECTIONS: Mapping[str, str] = MappingProxyType(
         "AuditEvent": "audit_events",
         **dict.fromkeys(LINKS, "access_grants"),
         "ReleaseRequest": "release_requests",
+        "DeletedStudy": "deleted_studies",
+        "Hold": "holds",
+        "ImageAnnotation": "annotations",
         "Session": "sessions",
+        "Job": "jobs",
+        "SavedView": "saved_views",
     }
 )
 
@@ -92,15 +97,25 @@ async def prepare(database: Database) -> None:
         await database["access_grants"].create_index(
             [("resource.resourceType", ASCENDING), ("notified", ASCENDING)]
         )
+        await database["access_grants"].create_index("digest", unique=True, sparse=True)
         await database["patients"].create_index("key", unique=True)
         await database["instances"].create_index("object")
         await database["studies"].create_index("patientKey")
+        # few have them
+        await database["studies"].create_index("deleted.until", sparse=True)
+        await database["studies"].create_index("deleting", sparse=True)
+        await database["studies"].create_index("holds", sparse=True)
         await database["studies"].create_indexes(list(_DICOM_STUDIES))
         await database["instances"].create_indexes(list(_DICOM_INSTANCES))
         # covers counting a study's instances by series, and listing them in order
         await database["instances"].create_index([*IN_ORDER, ("laterality", ASCENDING)])
         # the server removes what no token can lead to any more
         await database["sessions"].create_index("vanish", expireAfterSeconds=0)
+        await database["saved_views"].create_index(
+            [(f"resource.{name}", ASCENDING) for name in ("agent", "kind", "name")], unique=True
+        )
+        await database["attempts"].create_index("vanish", expireAfterSeconds=0)
+        await database["job_allowances"].create_index("vanish", expireAfterSeconds=0)
         await database["audit_events"].create_indexes(
             [IndexModel([("recorded", DESCENDING)]), IndexModel([("patients", ASCENDING)])]
         )

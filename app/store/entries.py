@@ -44,7 +44,8 @@ class Claim:
     Attributes:
         id: Of this life of the study; another one if it is deleted and comes again.
         patient_key: The most telling of its instances' keys.
-        deleting: Whether it is being deleted.
+        deleting: Whether it is being removed.
+        kept_until: Until when it is deleted and can come back; None if it is not deleted.
         mixed: Whether instances say the same patient in different words.
         lease: Under which it was claimed; None once it has a record.
     """
@@ -54,6 +55,12 @@ class Claim:
     deleting: bool
     mixed: bool
     lease: str | None
+    kept_until: datetime | None = None
+
+    @property
+    def gone(self) -> bool:
+        """Whether nothing can be added to the study: it is deleted, or being removed."""
+        return self.deleting or self.kept_until is not None
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> Self:
@@ -64,6 +71,7 @@ class Claim:
             "deleting" in document,
             document.get("mixed", False),
             document.get("lease"),
+            document.get("deleted", {}).get("until"),
         )
 
 
