@@ -1,8 +1,7 @@
 """SOP instances as a caller may see them: inside their study, as Image records, as bytes."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from fhir.access import Entry
 from fhir.elements import COORDINATES, REPEATS
@@ -24,8 +23,7 @@ FILE_ELEMENTS = frozenset(
 ).difference(REPEATS)  # what repeats another element is decided with that one
 
 
-@dataclass(frozen=True, slots=True)
-class Instance:
+class Instance(NamedTuple):
     """One instance of a study, as FHIR element and as Image, each without what is refused.
 
     Attributes:
@@ -60,13 +58,12 @@ async def instances(
     )
     if not readable:
         return {}
+    paths = _image_paths(readable)
     stored = await guarded.repository.images_of(
-        [study for study, granted in open_to.items() if granted], _image_paths(readable), limit
+        [study for study, granted in open_to.items() if granted], paths, limit
     )
-    return {
-        study: [_instance(image, open_to[study]) for image in images]
-        for study, images in stored.items()
-    }
+    shown = {granted: _shown(granted, paths) for granted in set(open_to.values())}
+    return {study: _instances(images, shown[open_to[study]]) for study, images in stored.items()}
 
 
 async def search_images(
@@ -345,14 +342,45 @@ def _image_paths(coordinates: Iterable[str]) -> frozenset[str]:
     return frozenset("id" if name == "uid" else name for name in names)
 
 
-def _instance(image: dict[str, Json], granted: frozenset[str]) -> Instance:
-    element = {
-        name: image[source]
-        for name, source in _ELEMENTS_OF_INSTANCE.items()
-        if source in image and f"{_INSTANCE}.{name}" in granted
-    }
-    kept = {name: value for name, value in image.items() if f"Image.{name}" in granted}
-    return Instance(image["series"], element, kept, granted)
+class _Shown(NamedTuple):
+    """What of an instance is shown, written out once for all that are shown alike.
+
+    Attributes:
+        elements: Names with what they are called of an Image.
+        closed: Elements of an Image that are read and not shown.
+    """
+
+    granted: frozenset[str]
+    elements: tuple[tuple[str, str], ...]
+    closed: tuple[str, ...]
+
+
+def _shown(granted: frozenset[str], read: frozenset[str]) -> _Shown:
+    return _Shown(
+        granted,
+        tuple(
+            (name, source)
+            for name, source in _ELEMENTS_OF_INSTANCE.items()
+            if f"{_INSTANCE}.{name}" in granted
+        ),
+        tuple(one for one in sorted(read | {"series", "id"}) if f"Image.{one}" not in granted),
+    )
+
+
+def _instances(images: Iterable[dict[str, Json]], shown: _Shown) -> list[Instance]:
+    """Show the instances of one study; the records that were read become their Images."""
+    granted, elements, closed = shown
+    found = []
+    for image in images:  # of one page there can be tens of thousands
+        element = {}
+        for name, source in elements:
+            if source in image:
+                element[name] = image[source]
+        series = image["series"]
+        for name in closed:
+            image.pop(name, None)
+        found.append(Instance(series, element, image, granted))
+    return found
 
 
 _ELEMENTS_OF_INSTANCE = {"uid": "id", "sopClass": "sopClass", "number": "number", "title": "title"}

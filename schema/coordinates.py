@@ -115,7 +115,7 @@ def computed(
 ) -> Any:
     """Declare an element that takes arguments."""
     policy = Policy(Kind.ELEMENT, coordinate, frozenset(needs), home)
-    return _loaded(graphql_type, _described(description, policy), policy, arguments)
+    return loaded(graphql_type, _described(description, policy), policy, arguments)
 
 
 def linked(
@@ -130,48 +130,20 @@ def linked(
 ) -> Any:
     """Declare a field that leads to other records; `perform` finds what is none (`given`)."""
     policy = Policy(Kind.LINK, coordinate, frozenset(needs), fetch=fetch, perform=perform)
-    return _loaded(graphql_type, _described(description, policy), policy, arguments)
+    return loaded(graphql_type, _described(description, policy), policy, arguments)
 
 
-def changes(  # noqa: PLR0913 -- one row of a table
-    coordinate: str,
-    action: Action,
-    graphql_type: Any,
-    description: str,
-    *,
-    perform: Callable[[Any], Awaitable[Any]],
-    arguments: Iterable[StrawberryArgument] = (),
-    also: Iterable[Right] = (),
-    tells: Iterable[str] = (),
-    fetch: str = "one",
+def loaded(
+    graphql_type: Any, description: str, policy: Policy, arguments: Iterable[StrawberryArgument]
 ) -> Any:
-    """Declare a mutation; its answer is a record of the type that `coordinate` belongs to.
-
-    Args:
-        coordinate: What it is done to.
-        action: What is done.
-        graphql_type: Type of the answer.
-        description: For people.
-        perform: Does it: takes a `schema.context.Change` and gives the id of the record.
-        arguments: What it takes.
-        also: What else it does.
-        tells: Elements of which the caller learns something by how it goes.
-        fetch: How the answer is found.
-    """
-    policy = Policy(
-        Kind.LINK,
-        f"{coordinate.partition('.')[0]}.id",
-        fetch=fetch,
-        rights=(Right(coordinate, action), *also),
-        tells=frozenset(tells),
-        perform=perform,
+    """Declare a field whose value is found before execution, under the field's path."""
+    field = Loaded(
+        type_annotation=StrawberryAnnotation(graphql_type),
+        description=description,
+        metadata={_KEY: policy},
     )
-    done = "; ".join(
-        f"{one.action} `{one.coordinate}`" + (f" with `{one.given[0]}`" if one.given else "")
-        for one in policy.rights
-    )
-    read = "".join(f"; read `{one}`" for one in sorted(policy.tells))
-    return _loaded(graphql_type, f"{description} Policy: {done}{read}.", policy, arguments)
+    field.arguments = list(arguments)
+    return field
 
 
 def part(description: str) -> Any:
@@ -186,10 +158,15 @@ def plumbing(description: str) -> Any:
 
 def policy_of(field: GraphQLField) -> Policy | None:
     """Give what was declared of a field."""
-    declared = field.extensions.get("strawberry-definition")
-    metadata = declared.metadata if isinstance(declared, StrawberryField) else {}
-    policy = metadata.get(_KEY)
+    declared = declared_of(field)
+    policy = declared.metadata.get(_KEY) if declared else field.extensions.get(_KEY)
     return policy if isinstance(policy, Policy) else None
+
+
+def declared_of(field: GraphQLField) -> StrawberryField | None:
+    """Give the declaration of a field; None of one that was made by other means."""
+    declared = field.extensions.get("strawberry-definition")
+    return declared if isinstance(declared, StrawberryField) else None
 
 
 def check(schema: GraphQLSchema) -> None:
@@ -236,18 +213,6 @@ def _has_parts(field: GraphQLField) -> bool:
         return False
     policies = [policy_of(inner) for inner in kind.fields.values()]
     return any(policy is not None and policy.kind is Kind.PART for policy in policies)
-
-
-def _loaded(
-    graphql_type: Any, description: str, policy: Policy, arguments: Iterable[StrawberryArgument]
-) -> Any:
-    field = Loaded(
-        type_annotation=StrawberryAnnotation(graphql_type),
-        description=description,
-        metadata={_KEY: policy},
-    )
-    field.arguments = list(arguments)
-    return field
 
 
 def _described(description: str, policy: Policy) -> str:

@@ -9,24 +9,28 @@ from dataclasses import dataclass
 from typing import Any
 
 from graphql import (
+    ArgumentNode,
+    DirectiveNode,
     DocumentNode,
     GraphQLError,
     GraphQLSchema,
     GraphQLSyntaxError,
     OperationDefinitionNode,
-    OperationType,
     VariableDefinitionNode,
+    VariableNode,
+    Visitor,
     parse,
     print_ast,
     specified_rules,
     validate,
+    visit,
 )
 from graphql.execution.values import VariableValues, get_variable_values
 from graphql.validation import ValuesOfCorrectTypeRule
 
-from fhir.errors import Invalid, NotSupported, ResourceError
+from fhir.errors import Invalid, ResourceError
 from schema.errors import Malformed, NotOfThisSchema, Refused, TooComplex, described
-from schema.limits import Limits, check
+from schema.limits import SIZES, Limits, check
 
 Json = Any
 _MOST_ERRORS = 20
@@ -41,26 +45,89 @@ class Prepared:
     variables: VariableValues
 
 
-def prepare(
-    schema: GraphQLSchema,
-    query: str,
-    variables: Mapping[str, Json],
-    operation_name: str | None,
-    limits: Limits,
-) -> Prepared:
-    """Read a request.
+class Text:
+    """A text that was parsed, and what is known of it for every role alike."""
 
-    Raises:
-        Refused: It cannot run; the errors say why.
-    """
-    document = _parsed(query, limits)
-    operation = _operation(document, operation_name)
-    try:
-        check(schema, document, operation, variables, limits)
-    except TooComplex as error:
-        raise Refused([described(error)]) from None
-    _validate(schema, document)
-    return Prepared(document, operation, _coerced(schema, operation, variables))
+    def __init__(self, schema: GraphQLSchema, text: str, limits: Limits) -> None:
+        """Parse a text.
+
+        Raises:
+            Refused: It is not GraphQL, or has too many tokens.
+        """
+        self._schema = schema
+        self._problems: list[Mapping[str, Json]] | None = None
+        self.document = _parsed(text, limits)
+        self.deciding = _deciding(self.document)
+
+    def operation(self, name: str | None) -> OperationDefinitionNode:
+        """Give the operation that is to run.
+
+        Raises:
+            Refused: There is none of the name, or several without one being named.
+        """
+        return _operation(self.document, name)
+
+    def measure(
+        self, operation: OperationDefinitionNode, variables: Mapping[str, Json], limits: Limits
+    ) -> int:
+        """Measure an operation, before it is validated; give its cost.
+
+        Raises:
+            Refused: It exceeds a limit.
+        """
+        try:
+            return check(self._schema, self.document, operation, variables, limits)
+        except TooComplex as error:
+            raise Refused([described(error)]) from None
+
+    def validate(self) -> None:
+        """Hold the text against the schema, once.
+
+        Raises:
+            Refused: It asks for what the schema does not have.
+        """
+        if self._problems is None:
+            self._problems = _problems(self._schema, self.document)
+        if self._problems:
+            raise Refused(self._problems)
+
+    def prepared(
+        self, operation: OperationDefinitionNode, variables: Mapping[str, Json]
+    ) -> Prepared:
+        """Read the variables of a valid operation.
+
+        Raises:
+            Refused: One does not have a value of its type.
+        """
+        if not operation.variable_definitions:
+            return Prepared(self.document, operation, _NO_VARIABLES)
+        return Prepared(self.document, operation, _coerced(self._schema, operation, variables))
+
+
+_NO_VARIABLES = VariableValues({}, {})
+_CONDITIONS = frozenset({"skip", "include"})
+
+
+def _deciding(document: DocumentNode) -> tuple[str, ...]:
+    """List the variables that decide what is selected, and how many records."""
+    found: set[str] = set()
+
+    class Look(Visitor):
+        def enter_directive(self, node: DirectiveNode, *_: Any) -> None:
+            if node.name.value in _CONDITIONS:
+                for one in node.arguments or ():
+                    self._note(one)
+
+        def enter_argument(self, node: ArgumentNode, *_: Any) -> None:
+            if node.name.value in SIZES:
+                self._note(node)
+
+        def _note(self, node: ArgumentNode) -> None:
+            if isinstance(node.value, VariableNode):
+                found.add(node.value.name.value)
+
+    visit(document, Look())
+    return tuple(sorted(found))
 
 
 def _parsed(query: str, limits: Limits) -> DocumentNode:
@@ -91,9 +158,6 @@ def _operation(document: DocumentNode, name: str | None) -> OperationDefinitionN
         if not named:
             raise Refused([described(Invalid("operationName: there is no such operation"))])
         found = named[0]
-    if found.operation is OperationType.SUBSCRIPTION:
-        problem = NotSupported("There are no subscriptions here yet; queries and mutations only.")
-        raise Refused([described(problem)])
     return found
 
 
@@ -116,7 +180,7 @@ _RULES = [
 ]
 
 
-def _validate(schema: GraphQLSchema, document: DocumentNode) -> None:
+def _problems(schema: GraphQLSchema, document: DocumentNode) -> list[Mapping[str, Json]]:
     errors = validate(
         schema,
         document,
@@ -125,17 +189,14 @@ def _validate(schema: GraphQLSchema, document: DocumentNode) -> None:
         hide_suggestions=True,
         allow_empty_selection_sets=False,
     )
-    if errors:
-        raise Refused(
-            [
-                {
-                    "message": error.message,
-                    "locations": _locations(error),
-                    "extensions": error.extensions or {"code": NotOfThisSchema.code},
-                }
-                for error in errors[:_MOST_ERRORS]
-            ]
-        )
+    return [
+        {
+            "message": error.message,
+            "locations": _locations(error),
+            "extensions": error.extensions or {"code": NotOfThisSchema.code},
+        }
+        for error in errors[:_MOST_ERRORS]
+    ]
 
 
 def _coerced(

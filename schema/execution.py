@@ -5,18 +5,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from graphql import ExecutionResult, GraphQLError, GraphQLSchema, OperationType
+from graphql import GraphQLError, GraphQLSchema, OperationType
 
-from fhir.errors import Invalid, ResourceError
+from fhir.errors import NotSupported, ResourceError
 from fhir.guarded import GuardedRepository
-from schema.changing import carry_out, decide
+from schema.changing import Outcome, carry_out, decide
+from schema.compiled import Unexpected
 from schema.context import Context
-from schema.documents import Prepared, prepare
 from schema.errors import Refused, TooComplex, described, internal
 from schema.introspection import execute
 from schema.limits import Budget, Limits
 from schema.loading import Loader
-from schema.selection import Place, select
+from schema.plans import Planned, plans_of
+from schema.selection import Place
 
 Json = Any
 
@@ -41,10 +42,14 @@ class Answer:
     Attributes:
         body: `data` and `errors`; without `data` the operation did not run.
         failures: Unexpected exceptions behind "Internal error", for the log.
+        cost: Records that were asked for; 0 if it did not run.
+        compiled: Whether code made for the operation walked the data, and not graphql-core.
     """
 
     body: dict[str, Json]
     failures: tuple[GraphQLError, ...] = ()
+    cost: int = 0
+    compiled: bool = False
 
     @property
     def ran(self) -> bool:
@@ -64,62 +69,110 @@ async def run(
 
     Only what is expected becomes `errors`; anything else is raised, for the edge to log.
     """
-    context = context or Context()
-    loader = Loader(guarded, base_url, Budget(limits.cost), context=context)
     try:
-        prepared = prepare(schema, query.text, query.variables, query.operation_name, limits)
-        places = _selected(schema, prepared)
-        changing = prepared.operation.operation is OperationType.MUTATION
-        if changing:
-            _decide(guarded, places, limits)
+        planned = plans_of(schema).planned(
+            query.text, query.variables, query.operation_name, limits
+        )
+        return await perform(
+            schema, guarded, base_url, planned, query.variables, limits, context or Context()
+        )
     except Refused as refused:
         return Answer({"errors": refused.errors})
-    if changing:
-        loaded = await carry_out(loader, places, context)
+
+
+async def perform(
+    schema: GraphQLSchema,
+    guarded: GuardedRepository,
+    base_url: str,
+    planned: Planned,
+    variables: Mapping[str, Json],
+    limits: Limits,
+    context: Context,
+) -> Answer:
+    """Run what is planned, as `run` does.
+
+    Raises:
+        Refused: It is not done at all; the errors say why.
+    """
+    _admit(guarded, planned, limits)
+    loader = Loader(guarded, base_url, Budget(limits.cost), context=context)
+    if planned.prepared.operation.operation is OperationType.MUTATION:
+        outcome = await carry_out(loader, planned.places, context)
     else:
-        loaded = await _load(loader, places)
-    values = {path: None if isinstance(one, Exception) else one for path, one in loaded.items()}
-    result = execute(schema, guarded.access, prepared, values, query.variables)
-    return _answer(result, loader, loaded)
+        outcome = await _load(loader, planned.places)
+    return answered(schema, loader, planned, outcome, variables)
 
 
-def _selected(schema: GraphQLSchema, prepared: Prepared) -> list[Place]:
-    try:
-        return select(schema, prepared.document, prepared.operation, prepared.variables)
-    except GraphQLError:
-        problem = Invalid("An argument that has to have a value is given a variable without one.")
-        raise Refused([described(problem)]) from None
+def answered(
+    schema: GraphQLSchema,
+    loader: Loader,
+    planned: Planned,
+    outcome: Outcome,
+    variables: Mapping[str, Json],
+) -> Answer:
+    """Walk what was loaded, and say what was refused or went wrong.
 
-
-def _decide(guarded: GuardedRepository, places: list[Place], limits: Limits) -> None:
-    try:
-        # fragments count as one selection where selections are counted
-        if len(places) > limits.mutations:
-            raise TooComplex("mutations", len(places), limits.mutations)
-        decide(guarded, places)
-    except ResourceError as error:
-        raise Refused([described(error)]) from None
-
-
-async def _load(loader: Loader, places: list[Place]) -> dict[str, Json]:
-    """Load every root; the value of one that failed as expected is the exception."""
-    found = await asyncio.gather(*map(loader.root, places), return_exceptions=True)
-    for one in found:
-        if isinstance(one, BaseException) and not isinstance(one, ResourceError):
-            raise one
-    return {place.path: value for place, value in zip(places, found, strict=True)}
-
-
-def _answer(result: ExecutionResult, loader: Loader, loaded: Mapping[str, Json]) -> Answer:
-    failures = tuple(result.errors or ())
+    Args:
+        schema: That of the operation.
+        loader: Whose refusals are told.
+        planned: The operation.
+        outcome: What was loaded.
+        variables: As the client sent them.
+    """
+    walked = _walked(planned, outcome)
+    failures: tuple[GraphQLError, ...] = ()
+    data = walked
+    if data is None:
+        access = loader.guarded.access
+        result = execute(schema, access, planned.prepared, outcome.values, variables)
+        data, failures = result.data, tuple(result.errors or ())
     errors = [
         *loader.refusals.errors(),
-        *(
-            described(value, path=[path])
-            for path, value in loaded.items()
-            if isinstance(value, ResourceError)
-        ),
+        *(described(value, path=[path]) for path, value in outcome.failed.items()),
         *(internal(error.path or ()) for error in failures),
     ]
-    body: dict[str, Json] = {"data": result.data}
-    return Answer(body | ({"errors": errors} if errors else {}), failures)
+    body: dict[str, Json] = {"data": data}
+    if errors:
+        body["errors"] = errors
+    return Answer(body, failures, planned.cost, compiled=walked is not None)
+
+
+def _walked(planned: Planned, outcome: Outcome) -> dict[str, Json] | None:
+    if planned.projection is None:
+        return None
+    try:
+        return planned.projection(outcome.values)
+    except (Unexpected, TypeError, KeyError, AttributeError, RecursionError):
+        return None  # graphql-core says what is wrong, and where
+
+
+def _admit(guarded: GuardedRepository, planned: Planned, limits: Limits) -> None:
+    """Refuse what cannot be done as a whole."""
+    places = planned.places
+    match planned.prepared.operation.operation:
+        case OperationType.SUBSCRIPTION:
+            problem = NotSupported(
+                "Send subscriptions over WebSocket, or ask for text/event-stream."
+            )
+            raise Refused([described(problem)])
+        case OperationType.MUTATION:
+            try:
+                # fragments count as one selection where selections are counted
+                if len(places) > limits.mutations:
+                    raise TooComplex("mutations", len(places), limits.mutations)
+                decide(guarded, places)
+            except ResourceError as error:
+                raise Refused([described(error)]) from None
+
+
+async def _load(loader: Loader, places: list[Place]) -> Outcome:
+    """Load every root; one that failed as expected is None."""
+    found = await asyncio.gather(*map(loader.root, places), return_exceptions=True)
+    outcome = Outcome()
+    for place, one in zip(places, found, strict=True):
+        if isinstance(one, ResourceError):
+            outcome.failed[place.path] = one
+        elif isinstance(one, BaseException):
+            raise one
+        outcome.values[place.path] = None if isinstance(one, ResourceError) else one
+    return outcome

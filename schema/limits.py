@@ -1,8 +1,5 @@
 """How much one operation may ask for: measured before validation, in time linear in its text.
 
-A field written many times over at one place costs validation the square of that number, so that
-is bounded too (`repeats`).
-
 Cost is the number of records asked for: patients, studies, series, instances, images, frames and
 endpoints, as `first` and `_count` multiply on the way down. A list whose length the client does
 not say (the instances of a series) counts once here, and as long as it is when it is read
@@ -19,6 +16,7 @@ from graphql import (
     FragmentDefinitionNode,
     FragmentSpreadNode,
     GraphQLField,
+    GraphQLInterfaceType,
     GraphQLObjectType,
     GraphQLSchema,
     InlineFragmentNode,
@@ -31,18 +29,34 @@ from graphql import (
     get_named_type,
 )
 
-from schema.coordinates import Kind, policy_of
+from schema.coordinates import Kind, Policy, policy_of
 from schema.errors import TooComplex
 from schema.paging import DEFAULT_PAGE
+from schema.structure import SATURATED, bound
 
-_SATURATED = 10**9
-_COUNTED = frozenset({"ImagingStudySeries", "ImagingStudySeriesInstance", "Image", "ImageFrame"})
-_SIZES = ("first", "_count")
+_COUNTED = frozenset(
+    {"ImagingStudySeries", "ImagingStudySeriesInstance", "Image", "ImageFrame", "Resource"}
+)
+SIZES = ("first", "_count")
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What is allowed of each."""
+    """What is allowed of each, at most.
+
+    Attributes:
+        tokens: Of a document.
+        depth: Fields within each other; those of introspection do not count.
+        aliases: Of an operation, with every fragment in place.
+        root_fields: Of an operation, with every fragment in place.
+        mutations: Of an operation.
+        fields: Of an operation, with every fragment in place.
+        repeats: How often one place of the answer is written.
+        directives: Of a document, as it is written.
+        operations: Of a document.
+        fragments: Of a document that have names.
+        cost: Records asked for.
+    """
 
     tokens: int = 2_000
     depth: int = 15
@@ -51,6 +65,9 @@ class Limits:
     mutations: int = 10
     fields: int = 1_000
     repeats: int = 30
+    directives: int = 30
+    operations: int = 5
+    fragments: int = 30
     cost: int = 50_000
 
 
@@ -77,87 +94,43 @@ class Budget:
             raise TooComplex("cost", self.spent, self.most)
 
 
-@dataclass(frozen=True, slots=True)
-class _Size:
-    depth: int = 0
-    aliases: int = 0
-    fields: int = 0
-    cost: int = 0
-
-    def beside(self, other: "_Size") -> "_Size":
-        return _Size(
-            max(self.depth, other.depth),
-            min(self.aliases + other.aliases, _SATURATED),
-            min(self.fields + other.fields, _SATURATED),
-            min(self.cost + other.cost, _SATURATED),
-        )
-
-
 def check(
     schema: GraphQLSchema,
     document: DocumentNode,
     operation: OperationDefinitionNode,
     variables: Mapping[str, Any],
     limits: Limits,
-) -> None:
-    """Measure one operation with every fragment it uses.
+) -> int:
+    """Measure a document, and one operation of it with every fragment it uses.
 
     The document need not be valid: what makes no sense measures nothing.
+
+    Returns:
+        The operation's cost.
 
     Raises:
         TooComplex: It exceeds a limit.
     """
-    measure = _Measure(schema, document, operation, variables)
-    size = measure.of(operation)
-    roots = len(operation.selection_set.selections)
-    for limit, value, most in (
-        ("depth", size.depth, limits.depth),
-        ("aliases", size.aliases, limits.aliases),
-        ("rootFields", roots, limits.root_fields),
-        ("fields", size.fields, limits.fields),
-        ("cost", size.cost, limits.cost),
-    ):
-        if value > most:
-            raise TooComplex(limit, value, most)
-    _Expansion(measure.fragments, limits).walk(operation.selection_set, ())
+    bound(document, limits)
+    return cost_of(schema, document, operation, variables, limits)
 
 
-@dataclass(slots=True)
-class _Expansion:
-    """Counts fields by response path, fragments in place; there are few by now."""
+def cost_of(
+    schema: GraphQLSchema,
+    document: DocumentNode,
+    operation: OperationDefinitionNode,
+    variables: Mapping[str, Any],
+    limits: Limits,
+) -> int:
+    """Give the number of records that an operation asks for with these variables.
 
-    fragments: Mapping[str, FragmentDefinitionNode]
-    limits: Limits
-    visited: int = 0
-    times: dict[tuple[str, ...], int] = field(default_factory=dict)
-    open: set[str] = field(default_factory=set)
-
-    def walk(self, selections: SelectionSetNode, path: tuple[str, ...]) -> None:
-        for one in selections.selections:
-            self.visited += 1
-            if self.visited > 4 * self.limits.fields:  # fragments in circles, spread and spread
-                raise TooComplex("fields", self.visited, self.limits.fields)
-            if isinstance(one, FieldNode):
-                self._count(one, path)
-            elif isinstance(one, InlineFragmentNode):
-                self.walk(one.selection_set, path)
-            elif isinstance(one, FragmentSpreadNode):
-                self._spread(one.name.value, path)
-
-    def _count(self, node: FieldNode, path: tuple[str, ...]) -> None:
-        path = (*path, (node.alias or node.name).value)
-        self.times[path] = self.times.get(path, 0) + 1
-        if self.times[path] > self.limits.repeats:
-            raise TooComplex("repeats", self.times[path], self.limits.repeats)
-        if node.selection_set:
-            self.walk(node.selection_set, path)
-
-    def _spread(self, name: str, path: tuple[str, ...]) -> None:
-        fragment = self.fragments.get(name)
-        if fragment is not None and name not in self.open:
-            self.open.add(name)
-            self.walk(fragment.selection_set, path)
-            self.open.discard(name)
+    Raises:
+        TooComplex: They are too many.
+    """
+    cost = _Measure(schema, document, operation, variables).of(operation)
+    if cost > limits.cost:
+        raise TooComplex("cost", cost, limits.cost)
+    return cost
 
 
 @dataclass(slots=True)
@@ -169,7 +142,7 @@ class _Measure:
     fragments: dict[str, FragmentDefinitionNode] = field(init=False)
     defaults: dict[str, ValueNode | None] = field(init=False)
     # fragments are measured once, however often they are spread: else time is exponential
-    measured: dict[str, _Size] = field(default_factory=dict)
+    measured: dict[str, int] = field(default_factory=dict)
     open: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
@@ -183,58 +156,47 @@ class _Measure:
             for one in self.operation.variable_definitions or ()
         }
 
-    def of(self, operation: OperationDefinitionNode) -> _Size:
+    def of(self, operation: OperationDefinitionNode) -> int:
         root = self.schema.get_root_type(operation.operation)
         return self._set(operation.selection_set, root)
 
-    def _set(self, selections: SelectionSetNode, parent: Any) -> _Size:
-        size = _Size()
-        for one in selections.selections:
-            size = size.beside(self._selection(one, parent))
-        return size
+    def _set(self, selections: SelectionSetNode, parent: Any) -> int:
+        return min(sum(self._selection(one, parent) for one in selections.selections), SATURATED)
 
-    def _selection(self, selection: SelectionNode, parent: Any) -> _Size:
+    def _selection(self, selection: SelectionNode, parent: Any) -> int:
         if isinstance(selection, FieldNode):
-            return self._field(selection, parent)
+            return min(self._field(selection, parent), SATURATED)
         if isinstance(selection, InlineFragmentNode):
             condition = selection.type_condition
             inner = self.schema.get_type(condition.name.value) if condition else parent
             return self._set(selection.selection_set, inner)
         if isinstance(selection, FragmentSpreadNode):
             return self._fragment(selection.name.value)
-        return _Size()
+        return 0
 
-    def _fragment(self, name: str) -> _Size:
+    def _fragment(self, name: str) -> int:
         fragment = self.fragments.get(name)
         if name not in self.measured:
             if fragment is None or name in self.open:
-                return _Size()  # validation says what is wrong
+                return 0  # validation says what is wrong
             self.open.add(name)
             parent = self.schema.get_type(fragment.type_condition.name.value)
             self.measured[name] = self._set(fragment.selection_set, parent)
             self.open.discard(name)
         return self.measured[name]
 
-    def _field(self, node: FieldNode, parent: Any) -> _Size:
-        known = (
-            parent.fields.get(node.name.value) if isinstance(parent, GraphQLObjectType) else None
-        )
-        kind = get_named_type(known.type) if known else None
-        inner = self._set(node.selection_set, kind) if node.selection_set else _Size()
-        introspection = node.name.value.startswith("__")
-        return _Size(
-            depth=0 if introspection else inner.depth + 1,  # graphql-core bounds introspection
-            aliases=min(inner.aliases + (node.alias is not None), _SATURATED),
-            fields=min(inner.fields + 1, _SATURATED),
-            cost=min(self._cost(node, known, inner.cost), _SATURATED),
-        )
-
-    def _cost(self, node: FieldNode, known: GraphQLField | None, inner: int) -> int:
+    def _field(self, node: FieldNode, parent: Any) -> int:
+        has_fields = isinstance(parent, GraphQLObjectType | GraphQLInterfaceType)
+        known = parent.fields.get(node.name.value) if has_fields else None
+        inner = 0
+        if node.selection_set:
+            inner = self._set(node.selection_set, get_named_type(known.type) if known else None)
         policy = policy_of(known) if known else None
-        if known is None or policy is None:
-            return inner
+        return inner if known is None or policy is None else self._cost(node, known, policy, inner)
+
+    def _cost(self, node: FieldNode, known: GraphQLField, policy: Policy, inner: int) -> int:
         if policy.kind is Kind.LINK:
-            sized = next((name for name in _SIZES if name in known.args), None)
+            sized = next((name for name in SIZES if name in known.args), None)
             return (self._first(node, sized) if sized else 1) * (1 + inner)
         return inner + (get_named_type(known.type).name in _COUNTED)
 

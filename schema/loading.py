@@ -10,12 +10,13 @@ from typing import Any
 
 from fhir.errors import AccessDenied, Invalid, NotFound, ResourceError
 from fhir.guarded import Found, GuardedRepository, Page, Row
-from fhir.images import instances, search_images
+from fhir.images import Instance, instances, search_images
 from fhir.search import Has, Search, any_of, criteria, escape
 from fhir.sight import always
 from schema.arguments import fhir_search, relay_search
 from schema.context import Change, Context
 from schema.errors import Refusals
+from schema.facets import facets
 from schema.limits import Budget
 from schema.paging import connection, fhir_connection, fhir_page, relay_page
 from schema.pictures import INSTANCE, check_slices, illustrated, sliced, with_instances
@@ -69,6 +70,8 @@ class Loader:
                 return (await self._shown(place, [row]))[0]
             case "given":
                 return self._given(place, done)
+            case "gone":  # whoever may delete a record knows its id; nothing else is left of it
+                return {"id": done}
         raise KeyError(place.fetch)
 
     def noted(self, place: Place, error: ResourceError) -> ResourceError | None:
@@ -91,6 +94,10 @@ class Loader:
                 return await self._page(place)
             case "list" | "connection":
                 return await self._fhir(place)
+            case "facets":
+                counted, refused = await facets(self.guarded, place, self._fhir_url)
+                self._refused(place, refused)
+                return counted
             case "given" if place.policy.perform:
                 change = Change(self.guarded, place.arguments, self.context, place.elements)
                 return self._given(place, await place.policy.perform(change))
@@ -177,23 +184,10 @@ class Loader:
     async def _with_instances(
         self, place: Place, rows: Sequence[Row], shown: Sequence[dict[str, Json]]
     ) -> None:
-        self.budget.spend(sum(len(study.get("series", ())) for study in shown))
         asked = frozenset(one for one in place.asked if one.startswith((INSTANCE, "Image.")))
-        if INSTANCE not in asked:
-            return
-        opened = [
-            (row, study)
-            for row, study in zip(rows, shown, strict=True)
-            if INSTANCE not in row.refused and "series" in study
-        ]
-        found = await instances(
-            self.guarded, [row for row, _ in opened], asked, limit=self.budget.left + 1
-        )
-        self.budget.spend(sum(len(one) for one in found.values()))
-        for row, study in opened:
-            series = zip(_uids(row), study["series"], strict=True)
-            members = found.get(row.id, [])
-            study["series"], images = with_instances(series, members, place, self.base_url)
+        for row, study, found in await members(self.guarded, self.budget, asked, rows, shown):
+            series = list(zip(_uids(row), study["series"], strict=True))
+            study["series"], images = with_instances(series, found, place, self.base_url)
             self.budget.spend(images)
 
     async def _follow(self, place: Place, shown: Sequence[dict[str, Json]]) -> None:
@@ -280,6 +274,38 @@ class Loader:
     def _denied(self, place: Place, coordinates: frozenset[str]) -> None:
         for coordinate in coordinates:
             self.refusals.add(coordinate, [place.path])
+
+
+async def members(
+    guarded: GuardedRepository,
+    budget: Budget,
+    asked: frozenset[str],
+    rows: Sequence[Row],
+    shown: Sequence[dict[str, Json]],
+) -> list[tuple[Row, dict[str, Json], list[Instance]]]:
+    """Read the instances of studies that are given out, as far as they are asked for.
+
+    Args:
+        guarded: Repository of the caller.
+        budget: Series and instances are counted in it.
+        asked: Coordinates of instances and their images.
+        rows: The studies.
+        shown: What is shown of each.
+
+    Returns:
+        The studies whose instances are open, each with these.
+    """
+    budget.spend(sum(len(study.get("series", ())) for study in shown))
+    if INSTANCE not in asked:
+        return []
+    opened = [
+        (row, study)
+        for row, study in zip(rows, shown, strict=True)
+        if INSTANCE not in row.refused and "series" in study
+    ]
+    found = await instances(guarded, [row for row, _ in opened], asked, limit=budget.left + 1)
+    budget.spend(sum(len(one) for one in found.values()))
+    return [(row, study, found.get(row.id, [])) for row, study in opened]
 
 
 def _uids(study: Row) -> list[str]:

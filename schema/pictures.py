@@ -1,6 +1,6 @@
 """Instances and their images in the shape that the fields read: sliced, and with addresses."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from fhir.errors import Invalid
@@ -35,7 +35,7 @@ def slots(place: Place, coordinate: str) -> list[Slot]:
 
 
 def with_instances(
-    series: Iterable[tuple[str, dict[str, Json]]],
+    series: Sequence[tuple[str, dict[str, Json]]],
     instances: Sequence[Instance],
     place: Place,
     base_url: str,
@@ -44,21 +44,27 @@ def with_instances(
 
     Args:
         series: UID and element of each.
-        instances: Of the study, in order.
+        instances: Of the study, in order; their images are put into their elements.
         place: What is asked for.
         base_url: Of the server.
 
     Returns:
         The series, and how many records were put into them.
     """
-    by_series: dict[str, list[dict[str, Json]]] = {}
+    by_series: dict[str, list[dict[str, Json]]] = {uid: [] for uid, _ in series}
     count = 0
-    for one in instances:
-        element = dict(one.element)
-        if "Image.id" in place.asked and "Image.id" in one.granted:
-            element["image"], frames = illustrated(one.image, one.granted, place, base_url)
-            count += 1 + frames
-        by_series.setdefault(one.series, []).append(element)
+    pictured = "Image.id" in place.asked
+    for uid, element, image, granted in instances:
+        if pictured and "Image.id" in granted:
+            if "study" in image:  # there are addresses to tell, or frames
+                element["image"], frames = illustrated(image, granted, place, base_url)
+                count += 1 + frames
+            else:
+                element["image"] = image
+                count += 1
+        members = by_series.get(uid)
+        if members is not None:
+            members.append(element)
     complete = []
     for uid, element in series:
         members = by_series.get(uid, [])
@@ -69,12 +75,12 @@ def with_instances(
 
 
 def illustrated(
-    image: Mapping[str, Json], granted: frozenset[str], place: Place, base_url: str
+    image: dict[str, Json], granted: frozenset[str], place: Place, base_url: str
 ) -> tuple[dict[str, Json], int]:
     """Add the addresses that are asked for and open to an Image, and count its frames."""
-    shown = dict(image)
     if "study" not in image or "series" not in image:
-        return shown, 0
+        return image, 0
+    shown = dict(image)
     at = (
         f"{base_url}/dicomweb/studies/{image['study']}/series/{image['series']}"
         f"/instances/{image['id']}"

@@ -4,16 +4,23 @@ Fragments, aliases, `@skip` and `@include` are read by graphql-core's own `colle
 that what is decided here is what execution will show.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from graphql import (
     DocumentNode,
     FragmentDefinitionNode,
+    GraphQLField,
     GraphQLObjectType,
     GraphQLSchema,
+    ListValueNode,
+    ObjectValueNode,
     OperationDefinitionNode,
+    ValueNode,
+    VariableNode,
     get_named_type,
+    is_abstract_type,
+    is_leaf_type,
 )
 from graphql.execution.collect_fields import (
     FieldDetails,
@@ -30,12 +37,39 @@ Json = Any
 
 
 @dataclass(frozen=True, slots=True)
+class Written:
+    """Where the arguments of a field come from.
+
+    Attributes:
+        varies: Whether variables are among them.
+    """
+
+    definition: GraphQLField
+    details: FieldDetails
+    varies: bool
+
+    def read(self, variables: VariableValues) -> dict[str, Json]:
+        """Read the arguments.
+
+        Raises:
+            GraphQLError: One lacks a value that it has to have.
+        """
+        return get_argument_values(
+            self.definition,
+            self.details.node,
+            variables,
+            self.details.fragment_variable_values,
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Slot:
     """An element with arguments: its value is put under its own path."""
 
     path: str
     coordinate: str
     arguments: dict[str, Json]
+    written: Written
 
 
 @dataclass(slots=True)
@@ -44,21 +78,46 @@ class Place:
 
     Attributes:
         path: Response path, without list indices.
+        name: Of the field.
         fetch: How the records are found (`schema.loading`).
+        policy: What was declared of the field.
         asked: Coordinates, each with the response paths that it is asked for at.
         plumbing: Names of the fields asked for that are about the page.
-        policy: What was declared of the field.
     """
 
     path: str
+    name: str
     resource: str
     fetch: str
     arguments: dict[str, Json]
     policy: Policy
+    written: Written
     asked: dict[str, list[str]] = field(default_factory=dict)
     slots: list[Slot] = field(default_factory=list)
     links: list["Place"] = field(default_factory=list)
     plumbing: set[str] = field(default_factory=set)
+
+    @property
+    def varies(self) -> bool:
+        """Whether variables are among the arguments, here or below."""
+        return (
+            self.written.varies
+            or any(slot.written.varies for slot in self.slots)
+            or any(inner.varies for inner in self.links)
+        )
+
+    def bound(self, variables: VariableValues) -> "Place":
+        """Give the same place with the arguments as these variables have them.
+
+        Raises:
+            GraphQLError: An argument lacks a value that it has to have.
+        """
+        return replace(
+            self,
+            arguments=self.written.read(variables),
+            slots=[replace(one, arguments=one.written.read(variables)) for one in self.slots],
+            links=[inner.bound(variables) for inner in self.links],
+        )
 
     @property
     def elements(self) -> frozenset[str]:
@@ -113,8 +172,16 @@ class _Reader:
 
     def _linked(self, parent: GraphQLObjectType, path: str, details: list[FieldDetails]) -> Place:
         policy = _policy(parent, details)
-        arguments = self._arguments(parent, details)
-        place = Place(path, policy.resource, policy.fetch, arguments, policy)
+        written = _written(parent, details)
+        place = Place(
+            path,
+            details[0].node.name.value,
+            policy.resource,
+            policy.fetch,
+            written.read(self.variables),
+            policy,
+            written,
+        )
         place.ask(policy.coordinate or "", path)
         self._read(parent, details, place, path, policy.coordinate)
         return place
@@ -129,14 +196,16 @@ class _Reader:
     ) -> None:
         """Read what is selected inside one field."""
         kind = get_named_type(parent.fields[details[0].node.name.value].type)
-        if not isinstance(kind, GraphQLObjectType):
+        if is_leaf_type(kind):
             return
-        grouped = collect_subfields(
-            self.schema, self.fragments, self.variables, self.operation, kind, details
-        ).grouped_field_set
-        for key, inner in grouped.items():
-            if not inner[0].node.name.value.startswith("__"):
-                self._field(kind, inner, place, f"{path}.{key}", around)
+        possible = self.schema.get_possible_types(kind) if is_abstract_type(kind) else [kind]
+        for one in possible:
+            grouped = collect_subfields(
+                self.schema, self.fragments, self.variables, self.operation, one, details
+            ).grouped_field_set
+            for key, inner in grouped.items():
+                if not inner[0].node.name.value.startswith("__"):
+                    self._field(one, inner, place, f"{path}.{key}", around)
 
     def _field(
         self,
@@ -166,16 +235,28 @@ class _Reader:
                 if coordinate != around:
                     place.ask(coordinate, path)
                 if parent.fields[name].args:
-                    place.slots.append(Slot(path, coordinate, self._arguments(parent, details)))
+                    written = _written(parent, details)
+                    arguments = written.read(self.variables)
+                    place.slots.append(Slot(path, coordinate, arguments, written))
                 around = coordinate
         self._read(parent, details, place, path, around)
 
-    def _arguments(self, parent: GraphQLObjectType, details: list[FieldDetails]) -> dict[str, Json]:
-        node = details[0].node
-        definition = parent.fields[node.name.value]
-        return get_argument_values(
-            definition, node, self.variables, details[0].fragment_variable_values
-        )
+
+def _written(parent: GraphQLObjectType, details: list[FieldDetails]) -> Written:
+    node = details[0].node
+    varies = any(_has_variables(one.value) for one in node.arguments or ())
+    return Written(parent.fields[node.name.value], details[0], varies)
+
+
+def _has_variables(value: ValueNode) -> bool:
+    match value:
+        case VariableNode():
+            return True
+        case ListValueNode():
+            return any(_has_variables(one) for one in value.values)
+        case ObjectValueNode():
+            return any(_has_variables(one.value) for one in value.fields)
+    return False
 
 
 def _policy(parent: GraphQLObjectType, details: list[FieldDetails]) -> Policy:

@@ -14,16 +14,19 @@ from graphql import (
     GraphQLEnumType,
     GraphQLEnumValue,
     GraphQLField,
+    GraphQLInterfaceType,
     GraphQLList,
     GraphQLNamedType,
     GraphQLNonNull,
     GraphQLObjectType,
     GraphQLSchema,
+    GraphQLUnionType,
     get_named_type,
     print_schema,
 )
 
 from fhir.access import INTERACTIONS, Access, Interaction
+from fhir.elements import ELEMENTS
 from fhir.sight import Sight, sight
 from policies.caller import Caller
 from policies.grants import Policy as Rules
@@ -90,17 +93,32 @@ class _Part:
                 self.orders.setdefault(get_named_type(argument.type).name, set()).update(able)
 
     def schema(self) -> GraphQLSchema:
+        mutation = self._root(self.whole.mutation_type)
         return GraphQLSchema(
             self._root(self.whole.query_type) or GraphQLObjectType("Query", {"nothing": _NOTHING}),
-            self._root(self.whole.mutation_type),
+            mutation,
             self._root(self.whole.subscription_type),
+            types=self._implementing() if mutation else None,
             directives=self.whole.directives,
             description=self.whole.description,
         )
 
+    def _implementing(self) -> list[GraphQLNamedType]:
+        """List what payloads hold and no field leads to by its name: the errors of mutations."""
+        return [
+            self._type(kind)
+            for kind in self.whole.type_map.values()
+            if isinstance(kind, GraphQLObjectType) and kind.interfaces
+        ]
+
     def _drop_dead_ends(self) -> bool:
         """Leave out fields whose type has no field left; say whether there were any."""
         empty = {name for name, fields in self.fields.items() if not fields}
+        empty |= {
+            name
+            for name, kind in self.whole.type_map.items()
+            if isinstance(kind, GraphQLUnionType) and not self._members(kind)
+        }
         dropped = False
         for name, fields in self.fields.items():
             left = {
@@ -111,6 +129,14 @@ class _Part:
             dropped = dropped or len(left) < len(fields)
             self.fields[name] = left
         return dropped
+
+    def _members(self, union: GraphQLUnionType) -> list[GraphQLObjectType]:
+        """List the resources of a union that are there for a caller; others are always."""
+        return [
+            one
+            for one in union.types
+            if self.fields[one.name] and (one.name not in ELEMENTS or self.seen.sees(one.name, "r"))
+        ]
 
     def _opens(self, one: GraphQLField) -> bool:
         policy = policy_of(one)
@@ -148,6 +174,11 @@ class _Part:
         parameter = searched_by(policy.resource, policy.fetch).get(argument)
         return parameter is None or (policy.resource, parameter) in self.seen.searched
 
+    def _may_ask(self, argument: GraphQLArgument) -> bool:
+        """Say whether an argument of a list looks at nothing closed."""
+        coordinate = argument.extensions.get("coordinate")
+        return coordinate is None or self.seen.opens(coordinate)
+
     def _root(self, root: GraphQLObjectType | None) -> GraphQLObjectType | None:
         if root is None or not self.fields[root.name]:
             return None
@@ -160,6 +191,7 @@ class _Part:
             name: GraphQLArgument(**_but(one, type_=self._type(one.type)))
             for name, one in whole.args.items()
             if link is None or self._takes(link, name)
+            if self._may_ask(one)
         }
         return GraphQLField(**_but(whole, type_=self._type(whole.type), args=arguments))
 
@@ -175,8 +207,23 @@ class _Part:
     def _made(self, kind: GraphQLNamedType) -> GraphQLNamedType:
         if isinstance(kind, GraphQLObjectType) and kind.name in self.fields:
             fields = self.fields[kind.name]
-            made = {"fields": lambda: {name: self._field(one) for name, one in fields.items()}}
-            return GraphQLObjectType(**_but(kind, **made))
+            return GraphQLObjectType(
+                **_but(
+                    kind,
+                    fields=lambda: {name: self._field(one) for name, one in fields.items()},
+                    interfaces=lambda: [self._type(one) for one in kind.interfaces],
+                )
+            )
+        if isinstance(kind, GraphQLInterfaceType):
+            whole = kind.fields
+            return GraphQLInterfaceType(
+                **_but(kind, fields=lambda: {name: self._field(one) for name, one in whole.items()})
+            )
+        if isinstance(kind, GraphQLUnionType):
+            members = self._members(kind)
+            return GraphQLUnionType(
+                **_but(kind, types=lambda: [self._type(one) for one in members])
+            )
         if isinstance(kind, GraphQLEnumType) and kind.name in self.orders:
             values = {
                 name: GraphQLEnumValue(**_but(one))

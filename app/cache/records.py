@@ -22,7 +22,7 @@ class Records:
     def __init__(self, cache: Cache) -> None:
         self._cache = cache
         self._turn = 0
-        self._states: OrderedDict[str, tuple[State, int]] = OrderedDict()
+        self._states: OrderedDict[str, tuple[State, int, int]] = OrderedDict()
 
     def saw(self, study: str, state: State) -> None:
         """Note the state that a study is in, as just read.
@@ -33,15 +33,15 @@ class Records:
         """
         self._turn += 1
         known = self._states.get(study)
-        if known is None or known[0] != state:
-            self._states[study] = (state, self._turn)
+        turn = self._turn if known is None or known[0] != state else known[1]
+        self._states[study] = (state, turn, self._cache.since())
         self._states.move_to_end(study)
         if len(self._states) > _STUDIES_KEPT:
             self._states.popitem(last=False)
 
-    def turn(self) -> tuple[int, int]:
+    def turn(self) -> int:
         """Say when reading begins, for `put`."""
-        return self._turn, self._cache.since()
+        return self._turn
 
     async def get(self, instance: str) -> tuple[bytes, State] | None:
         """Give a document and the state of its study then, or None."""
@@ -52,7 +52,7 @@ class Records:
         state = bson.decode(found[length:])
         return found[:length], (state["life"], state["version"])
 
-    async def put(self, instance: str, study: str, document: bytes, turn: tuple[int, int]) -> None:
+    async def put(self, instance: str, study: str, document: bytes, turn: int) -> None:
         """Keep a document, if the state of its study was known before it was read.
 
         Args:
@@ -62,11 +62,11 @@ class Records:
             turn: Of before it was read.
         """
         known = self._states.get(study)
-        began, since = turn
-        if known is None or known[1] > began:
+        if known is None or known[1] > turn:
             return
-        life, version = known[0]
+        (life, version), _, since = known
         value = document + bson.encode({"life": life, "version": version})
+        # not if it was forgotten since its study was last seen: it may be deleted, and still there
         await self._cache.put(self._key(instance, study), value, since)
 
     def mistaken(self, instance: str) -> None:

@@ -125,7 +125,7 @@ class InstanceMemory(Protocol):
         """Note the state that a study is in, as just read."""
         ...
 
-    def turn(self) -> tuple[int, int]:
+    def turn(self) -> int:
         """Say when reading an instance begins, for `put`."""
         ...
 
@@ -133,7 +133,7 @@ class InstanceMemory(Protocol):
         """Give a document and the state of its study before it was read, or None."""
         ...
 
-    async def put(self, instance: str, study: str, document: bytes, turn: tuple[int, int]) -> None:
+    async def put(self, instance: str, study: str, document: bytes, turn: int) -> None:
         """Remember a document, if the state of its study was known before it was read."""
         ...
 

@@ -14,13 +14,23 @@ from pymongo.errors import DuplicateKeyError
 from app.store.database import COLLECTIONS, IN_ORDER, Database
 from app.store.dicom_records import count_dicom, find_dicom
 from app.store.entries import stored
+from app.store.facets import count_by
 from app.store.filters import Query, mongo_filter
 from app.store.lazy_header import LazyHeader
 from app.store.ports import InstanceMemory
 from fhir.dicom_rows import Asked, DicomRow, Portion
 from fhir.elements import LINKS
 from fhir.errors import Conflict
-from fhir.repository import Position, Record, Sort, StoredHeader, StoredImage, Wanted
+from fhir.repository import (
+    Position,
+    Record,
+    Sort,
+    StoredHeader,
+    StoredImage,
+    Tallied,
+    Tally,
+    Wanted,
+)
 from fhir.search import Filter
 
 Document = Mapping[str, Any]
@@ -50,7 +60,7 @@ class MongoRepository:
         skip: int = 0,
     ) -> list[Record]:
         """List records in a stable order, beginning after a position."""
-        query = _complete(resource, mongo_filter(tree))
+        query = await self._of_live(resource, _complete(resource, mongo_filter(tree)))
         if after is not None:
             query = {"$and": [query, _beyond(after, sort)]}
         cursor = self._database[COLLECTIONS[resource]].find(
@@ -81,8 +91,9 @@ class MongoRepository:
         """For each value of one parameter, count its records and list the first ones."""
         field = f"index.{parameter}"
         asked = {"$in": list(values)}
+        query = await self._of_live(resource, _complete(resource, mongo_filter(tree)))
         pipeline: list[Query] = [
-            {"$match": {"$and": [_complete(resource, mongo_filter(tree)), {field: asked}]}},
+            {"$match": {"$and": [query, {field: asked}]}},
             {"$sort": dict(_order(sort))},
             {"$project": _projection(resource, wanted, sort) | {"value": f"${field}"}},
             # a record that has several of the values belongs to each of them
@@ -105,15 +116,27 @@ class MongoRepository:
 
     async def count(self, resource: str, tree: Filter) -> int:
         """Count records."""
-        query = _complete(resource, mongo_filter(tree))
+        query = await self._of_live(resource, _complete(resource, mongo_filter(tree)))
         return await self._database[COLLECTIONS[resource]].count_documents(query)
+
+    async def _of_live(self, resource: str, query: Query) -> Query:
+        """Leave out the images of studies that are deleted: nothing in an image says so."""
+        if resource != "Image":
+            return query
+        gone = await self._database["studies"].distinct("_id", _GONE)
+        return {"$and": [query, {"study": {"$nin": gone}}]} if gone else query
+
+    async def count_by(self, resource: str, tree: Filter, tallies: Sequence[Tally]) -> Tallied:
+        """Count records by the values of parameters."""
+        query = _complete(resource, mongo_filter(tree))
+        return await count_by(self._database[COLLECTIONS[resource]], resource, query, tallies)
 
     async def images_of(
         self, studies: Sequence[str], elements: frozenset[str], limit: int | None = None
     ) -> dict[str, list[dict[str, Any]]]:
         """List the Image records of studies by series, number and id; by study."""
         projection = {f"resource.{name}": 1 for name in elements} | {"study": 1, "series": 1}
-        cursor = self._database["instances"].find(
+        cursor = self._database["instances"].find_raw_batches(
             {"study": {"$in": list(studies)}},
             projection,
             sort=IN_ORDER,
@@ -121,11 +144,12 @@ class MongoRepository:
             batch_size=_ONE_BATCH,
         )
         found: dict[str, list[dict[str, Any]]] = {study: [] for study in studies}
-        async for document in cursor:
-            image = document.get("resource", {})
-            image["series"] = document["series"]
-            image["id"] = document["_id"]
-            found[document["study"]].append(image)
+        async for batch in cursor:
+            for document in bson.decode_all(batch):
+                image = document.get("resource", {})
+                image["series"] = document["series"]
+                image["id"] = document["_id"]
+                found[document["study"]].append(image)
         return found
 
     async def stored_image(self, identifier: str, *, outdated: bool = False) -> StoredImage | None:
@@ -203,17 +227,25 @@ class MongoRepository:
         try:
             await self._database[COLLECTIONS[kind]].insert_one(document)
         except DuplicateKeyError:
-            raise Conflict(f"there is a {kind} of this id already") from None
+            raise Conflict(f"there is a {kind} like this already") from None
         return _record(kind, document, ())
 
     async def replace(self, resource: Mapping[str, Any], version: int) -> Record | None:
         """Store a record in place of its version, unless it has moved on."""
         kind = resource["resourceType"]
         written = stored(resource, version + 1)
-        done = await self._database[COLLECTIONS[kind]].update_one(
-            {"_id": resource["id"], "version": version, **_complete(kind, {})}, {"$set": written}
-        )
+        same = {"_id": resource["id"], "version": version, **_complete(kind, {})}
+        try:
+            done = await self._database[COLLECTIONS[kind]].update_one(same, {"$set": written})
+        except DuplicateKeyError:
+            raise Conflict(f"there is another {kind} like this already") from None
         return _record(kind, {"_id": resource["id"], **written}, ()) if done.matched_count else None
+
+    async def remove(self, resource: str, identifier: str) -> bool:
+        """Delete a record for good; say whether there was one."""
+        query = {"_id": {"$eq": identifier}, **_complete(resource, {})}
+        done = await self._database[COLLECTIONS[resource]].delete_one(query)
+        return bool(done.deleted_count)
 
 
 # Large enough for the instances of one page of studies; MongoDB caps a batch at 16 MB itself.
@@ -271,6 +303,8 @@ def _complete(resource: str, query: Query) -> Query:
 
 
 _DERIVED: Query = {"resource": {"$exists": True}}
+# both have an index of the few that have them
+_GONE: Query = {"$or": [{"deleted.until": {"$exists": True}}, {"deleting": {"$exists": True}}]}
 
 
 # An access is kept flat, as `app.audit` writes it; this is how it reads as a record.
