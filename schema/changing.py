@@ -1,18 +1,24 @@
 """Running mutations: all is decided before the first one is done, then one after the other."""
 
+import hashlib
+import json
+import re
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any
 
 from fhir.access import INTERACTIONS, Access, Entry
-from fhir.errors import ResourceError
+from fhir.errors import Invalid, NotSupported, ResourceError
 from fhir.guarded import GuardedRepository
 from fhir.search import NOTHING
 from schema.arguments import relay_search
-from schema.context import Change, Context
+from schema.context import Attempt, Change, Context
 from schema.coordinates import Right
 from schema.errors import NotRun, NotShown, Refusals, Refused
 from schema.loading import Loader
 from schema.paging import relay_page
+from schema.payload import IDEMPOTENCY_KEY, Done, failure
 from schema.pictures import check_slices
 from schema.selection import Place
 
@@ -42,32 +48,99 @@ def decide(guarded: GuardedRepository, places: Sequence[Place]) -> None:
         raise Refused([*refusals.errors()])
 
 
-async def carry_out(loader: Loader, places: Sequence[Place], context: Context) -> dict[str, Json]:
-    """Do mutations in their order; after one that fails no further one is done.
+@dataclass(slots=True)
+class Outcome:
+    """What became of the roots of an operation.
 
-    Returns:
-        By path the answer, or the expected failure. What the caller is refused is None, and noted
-        by the loader.
+    Attributes:
+        values: What they give, by path; of mutations, payloads.
+        failed: Expected failures that no payload tells of, by path.
     """
-    values: dict[str, Json] = {}
+
+    values: dict[str, Json] = field(default_factory=dict)
+    failed: dict[str, ResourceError] = field(default_factory=dict)
+
+    def fail(self, loader: Loader, place: Place, error: ResourceError) -> None:
+        """Note a failure; what is refused is noted by the loader, in any case."""
+        if loader.noted(place, error) is not None and "errors" not in place.plumbing:
+            self.failed[place.path] = error
+
+
+async def carry_out(loader: Loader, places: Sequence[Place], context: Context) -> Outcome:
+    """Do mutations in their order; after one that fails no further one is done."""
+    outcome = Outcome()
     failed = False
     for place in places:
-        values[place.path] = NotRun()
-        if failed:
-            continue
-        assert place.policy.perform is not None  # noqa: S101 -- `schema.coordinates.check`
+        told, error = {}, None
         try:
-            change = Change(loader.guarded, place.arguments, context, place.elements)
-            done = await place.policy.perform(change)
-        except ResourceError as error:
-            values[place.path] = loader.noted(place, error)
-            failed = True
-            continue
-        try:
-            values[place.path] = await loader.answer(place, done)
-        except ResourceError as error:
-            values[place.path] = NotShown(error)
-    return values
+            _go_on(failed=failed)
+            done = await _done(loader.guarded, place, context)
+            told = dict(done.told)
+            told["record"] = await _shown(loader, place, done.result)
+        except ResourceError as caught:
+            error = caught
+            failed = failed or not isinstance(error, NotShown)
+            outcome.fail(loader, place, error)
+        outcome.values[place.path] = {
+            "record": None,
+            **told,
+            "errors": [failure(error)] if error else [],
+        }
+    return outcome
+
+
+def _go_on(*, failed: bool) -> None:
+    if failed:
+        raise NotRun
+
+
+async def _shown(loader: Loader, place: Place, result: Json) -> Json:
+    try:
+        return await loader.answer(place, result)
+    except ResourceError as error:
+        raise NotShown(error) from error
+
+
+async def _done(guarded: GuardedRepository, place: Place, context: Context) -> Done:
+    """Do one mutation, or find that it was done before under the same key."""
+    assert place.policy.perform is not None  # noqa: S101 -- `schema.coordinates.check`
+    arguments = dict(place.arguments)
+    key = arguments.pop(IDEMPOTENCY_KEY, None)
+    change = Change(guarded, arguments, context, place.elements)
+    if key is None:
+        return _as_done(await place.policy.perform(change))
+    attempt = _attempt(guarded, place, key, arguments)
+    if context.once is None:
+        raise NotSupported("idempotencyKey: nothing here remembers what was done")
+    known, result = await context.once.begin(attempt)
+    if known:
+        return Done(result)
+    try:
+        done = _as_done(await place.policy.perform(change))
+    except ResourceError:
+        await context.once.failed(attempt)
+        raise
+    await context.once.done(attempt, done.result)
+    return done
+
+
+def _as_done(result: Json) -> Done:
+    return result if isinstance(result, Done) else Done(result)
+
+
+def _attempt(
+    guarded: GuardedRepository, place: Place, key: str, arguments: dict[str, Json]
+) -> Attempt:
+    if not re.fullmatch(r"[A-Za-z0-9_-]{8,128}", key):
+        raise Invalid(f"{IDEMPOTENCY_KEY}: 8 to 128 letters, digits, - or _")
+    written = json.dumps(arguments, sort_keys=True, default=_plain)
+    fingerprint = hashlib.sha256(written.encode()).hexdigest()
+    return Attempt(guarded.access.caller.subject, place.name, key, fingerprint)
+
+
+def _plain(value: Json) -> Json:
+    """Write an enum or an input object as JSON has it."""
+    return value.value if isinstance(value, Enum) else vars(value)
 
 
 def _closed(guarded: GuardedRepository, place: Place) -> Iterable[tuple[str, str, list[str]]]:
@@ -110,6 +183,8 @@ def _unreadable(guarded: GuardedRepository, place: Place) -> Iterable[tuple[str,
         search, _ = relay_search(place.resource, place.arguments, "")
         sorts = relay_page(place.arguments, counted=False).sort
         closed = {one for one in search.coordinates if not guarded.access.allows(one)}
+        if search.either and not any(map(guarded.access.allows, search.either)):
+            closed |= search.either
         closed.update(*(guarded.closed_to_sort(place.resource, one.parameter) for one in sorts))
         yield from ((coordinate, [place.path]) for coordinate in sorted(closed))
     for inner in place.links:

@@ -92,17 +92,18 @@ class Refusals:
         """Note that an action is refused at response paths (without list indices)."""
         if action != "read":
             self._actions.setdefault(coordinate, {})[action] = None
-        known = self._paths.setdefault(coordinate, {})
-        for path in paths:
-            if len(known) < MOST_PATHS:
-                known[path] = None
+        self._paths.setdefault(coordinate, {}).update(dict.fromkeys(paths))
 
     def errors(self) -> list[dict[str, Json]]:
         """List the errors."""
         return [
             {
                 "message": f"Access to '{coordinate}' is not permitted.",
-                "extensions": {"code": FORBIDDEN, "coordinate": coordinate, "paths": list(paths)}
+                "extensions": {
+                    "code": FORBIDDEN,
+                    "coordinate": coordinate,
+                    "paths": sorted(paths)[:MOST_PATHS],
+                }
                 | ({"actions": list(actions)} if actions else {}),
             }
             for coordinate, paths in sorted(self._paths.items())
@@ -110,12 +111,15 @@ class Refusals:
         ]
 
 
+def code_of(error: ResourceError) -> str:
+    """Give the stable code of an expected failure, as GraphQL has it."""
+    return FORBIDDEN if isinstance(error, AccessDenied) else error.code
+
+
 def described(error: ResourceError, **where: Json) -> dict[str, Json]:
     """Say an expected failure; `where` is `path` or `locations`."""
     cause = error.why if isinstance(error, NotShown) else error
-    extensions: dict[str, Json] = {
-        "code": FORBIDDEN if isinstance(cause, AccessDenied) else cause.code
-    }
+    extensions: dict[str, Json] = {"code": code_of(cause)}
     if isinstance(error, NotShown):
         extensions["done"] = True
     if isinstance(cause, PolicyRefused):

@@ -26,15 +26,21 @@ from fhir.granting import (
     revoke,
 )
 from schema.administration import MOST_NOTE, save_policy
+from schema.annotation import AnnotationMutations
 from schema.arguments import argument
 from schema.context import Change
-from schema.coordinates import Right, changes
+from schema.coordinates import Right
+from schema.deletion import DeletionMutations
 from schema.imaging_study import ImagingStudy
+from schema.jobs import JobMutations
 from schema.links import Assignment, BreakGlass, CareTeam, Proxy
+from schema.payload import changes
 from schema.policy import Policy, PolicyFileInput
 from schema.release_request import ReleaseRequest, Urgency
+from schema.saved_view import SavedViewMutations
 from schema.scalars import DateTime
 from schema.session import Session
+from schema.sharing import ShareMutations
 
 Perform = Callable[[Change], Awaitable[str]]
 
@@ -133,9 +139,12 @@ async def _end_session(change: Change) -> str:
 
 @strawberry.type(
     description="What can be done. Mutations are done in their order; if any of what an operation "
-    "does or shows is closed to you altogether, nothing is done. After one that fails no other is."
+    "does or shows is closed to you altogether, nothing is done. After one that fails no other is. "
+    "What fails as expected is told in `errors` of its payload."
 )
-class Mutation:
+class Mutation(
+    AnnotationMutations, DeletionMutations, JobMutations, ShareMutations, SavedViewMutations
+):
     """Each is null, with a coded error, where it was not done."""
 
     breakGlass = changes(

@@ -4,6 +4,7 @@ import strawberry
 
 from schema.arguments import argument
 from schema.coordinates import computed, element, part
+from schema.payload import MutationError
 from schema.scalars import Instant
 
 MOST_VERSIONS = 100
@@ -42,6 +43,15 @@ class PolicyProblem:
     column: int | None = part("Counts from 1; null if the whole line is meant.")
     message: str | None = part("What is wrong and what to write instead.")
     severity: str | None = part("error, or warning for a line that decides nothing.")
+
+
+@strawberry.type(description="Files that are not saved as the policy.")
+class PolicyRefusedError(MutationError):
+    """Mend them."""
+
+    problems: list[PolicyProblem] | None = element(
+        "Policy.text", "What is wrong, by file and line.", home=False
+    )
 
 
 @strawberry.type(description="The policy as it was once in force.")

@@ -9,6 +9,7 @@ import httpx
 from app.archive import Archive
 from app.settings import DEVELOPMENT_ISSUER
 from fhir.dates import instant
+from fhir.labels import with_release
 from fhir.parameters import index
 
 TREATING = ("provider", "attending", "fellow", "resident", "nurse")
@@ -33,10 +34,10 @@ async def look_after(archive: Archive, name: str, patient: str) -> str:
 
 async def take_off(client: httpx.AsyncClient, admin: Mapping[str, str], link: str) -> None:
     """End membership of a care team, as an administrator does."""
-    query = "mutation($id: ID!) {removeFromCareTeam(id: $id) {revoked {at}}}"
+    query = "mutation($id: ID!) {removeFromCareTeam(id: $id) {record {revoked {at}}}}"
     body = {"query": query, "variables": {"id": link}}
     answer = (await client.post("/graphql", json=body, headers=admin)).json()
-    assert answer["data"]["removeFromCareTeam"]["revoked"]["at"], answer
+    assert answer["data"]["removeFromCareTeam"]["record"]["revoked"]["at"], answer
 
 
 async def patient_of(archive: Archive, study: str) -> str:
@@ -53,5 +54,14 @@ async def label(archive: Archive, study: str, code: str) -> None:
     system = "http://terminology.hl7.org/CodeSystem/v3-Confidentiality"
     meta = record["resource"]["meta"] | {"security": [{"system": system, "code": code}]}
     resource = record["resource"] | {"meta": meta}
+    fresh = {"resource": resource, "index": index(resource)}
+    await archive.database["studies"].update_one({"_id": study}, {"$set": fresh})
+
+
+async def withhold(archive: Archive, study: str) -> None:
+    """Show a study to its patient no longer."""
+    record = await archive.database["studies"].find_one({"_id": study})
+    assert record is not None
+    resource = with_release(record["resource"], released=False)
     fresh = {"resource": resource, "index": index(resource)}
     await archive.database["studies"].update_one({"_id": study}, {"$set": fresh})

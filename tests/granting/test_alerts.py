@@ -33,9 +33,9 @@ async def opened(world: World, archive: Archive, tmp_path_factory: pytest.TempPa
     async with doors(archive, policy) as client:
         there = replace(world, client=client, archive=archive)
         text = f"""mutation {{breakGlass(patient: "{world.patients["P1"]}", minutes: 5,
-                   reason: "{REASON}") {{id period {{start}}}}}}"""
+                   reason: "{REASON}") {{record {{id period {{start}}}}}}}}"""
         reply = await there.ask(text, "provider")
-        return str(reply.data["breakGlass"]["id"])
+        return str(reply.data["breakGlass"]["record"]["id"])
 
 
 async def settled(archive: Archive) -> None:
@@ -107,7 +107,9 @@ async def test_other_links_are_nobodys_business_and_ending_one_is_not_told_again
             identifier = await opened(world, archive, tmp_path_factory)
             await somebody.hears(1)
             await settled(archive)
-        await world.ask(f'mutation {{endBreakGlass(id: "{identifier}") {{id}}}}', "provider")
+        await world.ask(
+            f'mutation {{endBreakGlass(id: "{identifier}") {{record {{id}}}}}}', "provider"
+        )
         assert await Notices(archive.database).take(datetime.now(UTC), timedelta(0)) is None
         assert somebody.tried == 1
 

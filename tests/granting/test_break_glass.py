@@ -12,15 +12,15 @@ from tests.granting.world import EVERYWHERE, NOWHERE, REASON, RULES, SCOPES, Wor
 from tests.policy import book, doors
 
 OPEN = """mutation($patient: ID!, $reason: String!, $minutes: Int!) {
-  breakGlass(patient: $patient, reason: $reason, minutes: $minutes) {
-    id agent patient {reference} study reason period {start end} recorder revoked {at by}}}"""
-END = "mutation($id: ID!) {endBreakGlass(id: $id) {id period {end} revoked {at by}}}"
+  breakGlass(patient: $patient, reason: $reason, minutes: $minutes) {record {
+    id agent patient {reference} study reason period {start end} recorder revoked {at by}}}}"""
+END = "mutation($id: ID!) {endBreakGlass(id: $id) {record {id period {end} revoked {at by}}}}"
 
 
 async def open_glass(world: World, patient: str = "P1", minutes: int = 5, **who: str) -> str:
     variables = {"patient": world.patients[patient], "reason": REASON, "minutes": minutes}
     reply = await world.ask(OPEN, "provider", variables, **who)
-    return str(reply.data["breakGlass"]["id"])
+    return str(reply.data["breakGlass"]["record"]["id"])
 
 
 async def test_it_opens_one_patient_to_one_person_through_every_door(world: World) -> None:
@@ -29,7 +29,7 @@ async def test_it_opens_one_patient_to_one_person_through_every_door(world: Worl
     before = datetime.now(UTC)
     variables = {"patient": world.patients["P1"], "reason": f" {REASON}\n", "minutes": 30}
     reply = await world.ask(OPEN, "provider", variables, subject="a")
-    opened = reply.data["breakGlass"]
+    opened = reply.data["breakGlass"]["record"]
     start, end = (datetime.fromisoformat(opened["period"][one]) for one in ("start", "end"))
     assert before - timedelta(milliseconds=1) <= start <= datetime.now(UTC)
     assert end - start - timedelta(minutes=30) < timedelta(seconds=1)
@@ -67,7 +67,7 @@ async def test_ended_by_hand_it_is_over_at_once_and_stays_listed(world: World) -
     identifier = await open_glass(world, subject="a")
     assert await world.sight("1.2.1", subject="a") == EVERYWHERE
     reply = await world.ask(END, "provider", {"id": identifier}, subject="a")
-    assert reply.data["endBreakGlass"]["revoked"]["by"] == subject("a")
+    assert reply.data["endBreakGlass"]["record"]["revoked"]["by"] == subject("a")
     assert await world.sight("1.2.1", subject="a") == NOWHERE
     again = await world.ask(END, "admin", {"id": identifier}, subject="chief")
     assert again.data == reply.data
@@ -83,10 +83,10 @@ async def test_ended_by_hand_it_is_over_at_once_and_stays_listed(world: World) -
 async def test_an_administrator_ends_what_somebody_else_opened(world: World) -> None:
     identifier = await open_glass(world, subject="a")
     mine = await world.ask(END, "provider", {"id": identifier}, subject="b")
-    assert (mine.code, mine.body["data"]) == ("NOT_FOUND", {"endBreakGlass": None})
+    assert (mine.code, mine.body["data"]) == ("NOT_FOUND", {"endBreakGlass": {"record": None}})
     assert await world.sight("1.2.1", subject="a") == EVERYWHERE
     reply = await world.ask(END, "admin", {"id": identifier}, subject="chief")
-    assert reply.data["endBreakGlass"]["revoked"]["by"] == subject("chief")
+    assert reply.data["endBreakGlass"]["record"]["revoked"]["by"] == subject("chief")
     assert await world.sight("1.2.1", subject="a") == NOWHERE
 
 
@@ -120,10 +120,11 @@ async def test_what_makes_no_sense_changes_nothing(
     variables = {"patient": world.patients["P1"], "reason": reason, "minutes": minutes}
     reply = await world.ask(OPEN, "provider", variables)
     assert reply.body == {
-        "data": {"breakGlass": None},
+        "data": {"breakGlass": {"record": None}},
         "errors": [
             {"message": said, "path": ["breakGlass"], "extensions": {"code": "INVALID_REQUEST"}}
         ],
+        "extensions": {"cost": {"objects": 1, "max": 50_000}},
     }
     assert await world.everything() == before
 
@@ -138,7 +139,9 @@ async def test_what_makes_no_sense_changes_nothing(
 )
 async def test_a_reason_is_given_in_any_script(world: World, reason: str) -> None:
     variables = {"patient": world.patients["P1"], "reason": reason, "minutes": 5}
-    assert (await world.ask(OPEN, "provider", variables)).data["breakGlass"]["reason"] == reason
+    assert (await world.ask(OPEN, "provider", variables)).data["breakGlass"]["record"][
+        "reason"
+    ] == reason
 
 
 async def test_it_holds_and_ends_in_every_process(
@@ -161,7 +164,7 @@ async def test_a_patient_who_is_not_there_cannot_be_opened(world: World) -> None
     for patient in ("00000000-0000-4000-8000-000000000000", "", "Patient/x", "$ne"):
         variables = {"patient": patient, "reason": REASON, "minutes": 5}
         reply = await world.ask(OPEN, "provider", variables)
-        assert (reply.code, reply.body["data"]) == ("NOT_FOUND", {"breakGlass": None})
+        assert (reply.code, reply.body["data"]) == ("NOT_FOUND", {"breakGlass": {"record": None}})
     assert await world.everything() == before
 
 

@@ -8,17 +8,17 @@ from fhir.dates import instant
 from tests.granting.world import EVERYWHERE, NOWHERE, World, subject
 
 ADD = """mutation($patient: ID!, $agent: String!, $until: DateTime, $reason: String) {
-  it: addToCareTeam(patient: $patient, agent: $agent, until: $until, reason: $reason) {
-    id agent patient {reference} study reason period {start end} recorder revoked {at}}}"""
+  it: addToCareTeam(patient: $patient, agent: $agent, until: $until, reason: $reason) {record {
+    id agent patient {reference} study reason period {start end} recorder revoked {at}}}}"""
 ASSIGN = """mutation($study: ID!, $agent: String!) {
-  it: assignStudy(study: $study, agent: $agent) {id study patient {reference}}}"""
+  it: assignStudy(study: $study, agent: $agent) {record {id study patient {reference}}}}"""
 PROXY = """mutation($patient: ID!, $agent: String!) {
-  it: addProxy(patient: $patient, agent: $agent) {id}}"""
+  it: addProxy(patient: $patient, agent: $agent) {record {id}}}"""
 
 
 async def test_a_care_team_sees_its_patient_until_its_member_is_removed(world: World) -> None:
     variables = {"patient": world.patients["P1"], "agent": subject("a")}
-    added = (await world.ask(ADD, "admin", variables, subject="chief")).data["it"]
+    added = (await world.ask(ADD, "admin", variables, subject="chief")).data["it"]["record"]
     assert added == {
         "id": added["id"],
         "agent": subject("a"),
@@ -32,9 +32,9 @@ async def test_a_care_team_sees_its_patient_until_its_member_is_removed(world: W
     assert await world.sight("1.2.1", subject="a") == EVERYWHERE
     assert await world.sight("1.2.3", subject="a") == NOWHERE
     assert await world.sight("1.2.1", subject="b") == NOWHERE
-    removed = f'mutation {{removeFromCareTeam(id: "{added["id"]}") {{revoked {{by}}}}}}'
+    removed = f'mutation {{removeFromCareTeam(id: "{added["id"]}") {{record {{revoked {{by}}}}}}}}'
     reply = await world.ask(removed, "admin", subject="chief")
-    assert reply.data["removeFromCareTeam"] == {"revoked": {"by": subject("chief")}}
+    assert reply.data["removeFromCareTeam"]["record"] == {"revoked": {"by": subject("chief")}}
     assert await world.sight("1.2.1", subject="a") == NOWHERE
 
 
@@ -62,7 +62,7 @@ async def test_a_day_is_included_and_a_moment_is_where_it_ends(
     world: World, until: str, end: str
 ) -> None:
     variables = {"patient": world.patients["P1"], "agent": subject("a"), "until": until}
-    added = (await world.ask(ADD, "admin", variables)).data["it"]
+    added = (await world.ask(ADD, "admin", variables)).data["it"]["record"]
     assert added["period"]["end"] == end
 
 
@@ -98,7 +98,7 @@ async def test_what_makes_no_sense_changes_nothing(
 
 async def test_an_assignment_opens_one_study_and_who_it_is_about(world: World) -> None:
     variables = {"study": "1.2.1", "agent": subject("a")}
-    given = (await world.ask(ASSIGN, "admin", variables)).data["it"]
+    given = (await world.ask(ASSIGN, "admin", variables)).data["it"]["record"]
     assert given["study"] == "1.2.1"
     assert given["patient"] == {"reference": f"Patient/{world.patients['P1']}"}
     assert await world.sight("1.2.1", subject="a") == EVERYWHERE
@@ -108,25 +108,25 @@ async def test_an_assignment_opens_one_study_and_who_it_is_about(world: World) -
         "fhir patient": True,
     }
     assert await world.sight("1.2.3", subject="a") == NOWHERE
-    await world.ask(f'mutation {{unassignStudy(id: "{given["id"]}") {{id}}}}')
+    await world.ask(f'mutation {{unassignStudy(id: "{given["id"]}") {{record {{id}}}}}}')
     assert await world.sight("1.2.1", subject="a") == NOWHERE
 
 
 async def test_a_study_that_is_not_there_is_not_assigned(world: World) -> None:
     before = await world.everything()
     reply = await world.ask(ASSIGN, "admin", {"study": "9.9", "agent": subject("a")})
-    assert (reply.code, reply.body["data"]) == ("NOT_FOUND", {"it": None})
+    assert (reply.code, reply.body["data"]) == ("NOT_FOUND", {"it": {"record": None}})
     assert await world.everything() == before
 
 
 async def test_a_proxy_sees_for_whom_they_act_until_they_do_no_longer(world: World) -> None:
     seen = '{patients {totalCount} studies {edges {node {id}}} study(uid: "1.2.1") {id}}'
     variables = {"patient": world.patients["P1"], "agent": subject("p")}
-    added = (await world.ask(PROXY, "admin", variables)).data["it"]
+    added = (await world.ask(PROXY, "admin", variables)).data["it"]["record"]
     reply = await world.ask(seen, "proxy", subject="p")
     assert reply.data["patients"] == {"totalCount": 1}
     assert [one["node"]["id"] for one in reply.data["studies"]["edges"]] == ["1.2.1", "1.2.2"]
-    await world.ask(f'mutation {{removeProxy(id: "{added["id"]}") {{id}}}}')
+    await world.ask(f'mutation {{removeProxy(id: "{added["id"]}") {{record {{id}}}}}}')
     reply = await world.ask(seen, "proxy", subject="p")
     assert reply.code == "NOT_FOUND"
     assert reply.body["data"] == {
@@ -186,11 +186,11 @@ async def test_nobody_ends_a_link_of_another_type_or_one_that_is_not_there(world
     identifier = await world.link("CareTeam", "a", **world.of("P1"))
     before = await world.everything()
     for text in (
-        f'mutation {{it: removeProxy(id: "{identifier}") {{id}}}}',
-        'mutation {it: removeFromCareTeam(id: "nothing") {id}}',
+        f'mutation {{it: removeProxy(id: "{identifier}") {{record {{id}}}}}}',
+        'mutation {it: removeFromCareTeam(id: "nothing") {record {id}}}',
     ):
         reply = await world.ask(text)
-        assert (reply.code, reply.body["data"]) == ("NOT_FOUND", {"it": None})
+        assert (reply.code, reply.body["data"]) == ("NOT_FOUND", {"it": {"record": None}})
     assert await world.everything() == before
 
 
@@ -201,9 +201,9 @@ async def test_sessions_are_listed_and_ended_from_the_next_request_on(world: Wor
     listed = (await world.client.post("/graphql", headers=headers, json=send)).json()
     [session] = [edge["node"] for edge in listed["data"]["sessions"]["edges"]]
     assert session["agent"] == subject("me")
-    text = f'mutation {{endSession(id: "{session["id"]}") {{id ended {{by why}}}}}}'
+    text = f'mutation {{endSession(id: "{session["id"]}") {{record {{id ended {{by why}}}}}}}}'
     reply = await world.ask(text, "admin", subject="chief")
-    assert reply.data["endSession"]["ended"] == {"by": subject("chief"), "why": "forced"}
+    assert reply.data["endSession"]["record"]["ended"] == {"by": subject("chief"), "why": "forced"}
     for address in ("/graphql", "/fhir/Patient"):
         assert (await world.client.post(address, headers=headers, json=send)).status_code == 401
     reply = await world.ask(f'{{sessions(ended: true, agent: ["{subject("me")}"]) {{totalCount}}}}')

@@ -10,11 +10,11 @@ from tests.build import dicom
 from tests.granting.world import World, subject
 
 ASK = """mutation($patient: ID!, $study: ID!, $reason: String!, $urgency: Urgency!) {
-  it: requestRelease(patient: $patient, study: $study, reason: $reason, urgency: $urgency) {
-    id patient {reference} study reason urgency requester status decision {at by reason}}}"""
+  it: requestRelease(patient: $patient, study: $study, reason: $reason, urgency: $urgency) {record {
+    id patient {reference} study reason urgency requester status decision {at by reason}}}}"""
 ANSWER = """mutation($id: ID!, $accepted: Boolean!, $reason: String) {
-  it: answerReleaseRequest(id: $id, accepted: $accepted, reason: $reason) {
-    id status decision {by reason}}}"""
+  it: answerReleaseRequest(id: $id, accepted: $accepted, reason: $reason) {record {
+    id status decision {by reason}}}}"""
 OTHER = {"system": "https://example.org/labels", "code": "teaching"}
 
 
@@ -29,7 +29,9 @@ async def meta(world: World, study: str = "1.2.1") -> dict[str, Any]:
 
 
 async def do(world: World, text: str, role: str = "admin", **who: str) -> Any:
-    return (await world.ask(f"mutation {{it: {text} {{id}}}}", role, **who)).data["it"]
+    return (await world.ask(f"mutation {{it: {text} {{record {{id}}}}}}", role, **who)).data["it"][
+        "record"
+    ]
 
 
 @pytest.fixture(autouse=True)
@@ -56,7 +58,7 @@ async def ask_for(
         "urgency": "urgent",
     }
     reply = await world.ask(ASK, role, variables, **(who or me(world)))
-    asked: dict[str, Any] = reply.data["it"]
+    asked: dict[str, Any] = reply.data["it"]["record"]
     return asked
 
 
@@ -151,10 +153,12 @@ async def test_who_looks_after_a_patient_releases_their_studies_and_nobody_elses
     await do(world, 'releaseStudy(study: "1.2.1")', "attending", subject="a")
     before = await world.everything()
     for text in ('releaseStudy(study: "1.2.3")', 'labelStudy(study: "1.2.3", confidentiality: U)'):
-        reply = await world.ask(f"mutation {{it: {text} {{id}}}}", "attending", subject="a")
-        assert reply.body["data"] == {"it": None}
+        reply = await world.ask(
+            f"mutation {{it: {text} {{record {{id}}}}}}", "attending", subject="a"
+        )
+        assert reply.body["data"] == {"it": {"record": None}}
         assert reply.forbidden == {"ImagingStudy.meta": ["it"]}
-    reply = await world.ask('mutation {releaseStudy(study: "1.2.1") {id}}', "provider")
+    reply = await world.ask('mutation {releaseStudy(study: "1.2.1") {record {id}}}', "provider")
     assert list(reply.body) == ["errors"]
     assert reply.forbidden == {"ImagingStudy.meta": ["releaseStudy"]}
     assert await world.everything() == before
@@ -180,10 +184,10 @@ async def test_a_request_is_asked_answered_and_shown(world: World) -> None:
     assert reply.data["releaseRequests"]["totalCount"] == 0
     variables = {"id": asked["id"], "accepted": True, "reason": "Of course"}
     reply = await world.ask(ANSWER, "attending", variables, subject="other")
-    assert (reply.code, reply.body["data"]) == ("NOT_FOUND", {"it": None})
+    assert (reply.code, reply.body["data"]) == ("NOT_FOUND", {"it": {"record": None}})
     assert not await sees(world)
     reply = await world.ask(ANSWER, "attending", variables, subject="doctor")
-    assert reply.data["it"] == {
+    assert reply.data["it"]["record"] == {
         "id": asked["id"],
         "status": "accepted",
         "decision": {"by": subject("doctor"), "reason": "Of course"},
@@ -199,12 +203,12 @@ async def test_a_declined_request_shows_nothing_and_no_request_is_answered_twice
 ) -> None:
     asked = await ask_for(world)
     reply = await world.ask(ANSWER, "nurse", {"id": asked["id"], "accepted": False})
-    assert reply.data["it"]["status"] == "declined"
+    assert reply.data["it"]["record"]["status"] == "declined"
     assert not await sees(world)
     before = await world.everything()
     for accepted in (True, False):
         reply = await world.ask(ANSWER, "admin", {"id": asked["id"], "accepted": accepted})
-        assert (reply.code, reply.body["data"]) == ("CONFLICT", {"it": None})
+        assert (reply.code, reply.body["data"]) == ("CONFLICT", {"it": {"record": None}})
     assert await world.everything() == before
 
 
@@ -218,8 +222,10 @@ async def test_of_several_answers_at_once_one_holds_and_shows_what_it_says(world
                 for accepted in (True, False, True, False)
             )
         )
-        [held] = [one.body["data"]["it"] for one in answers if one.body["data"]["it"]]
-        others = [one.code for one in answers if one.body["data"]["it"] is None]
+        [held] = [
+            one.body["data"]["it"]["record"] for one in answers if one.body["data"]["it"]["record"]
+        ]
+        others = [one.code for one in answers if one.body["data"]["it"]["record"] is None]
         assert others == ["CONFLICT"] * 3
         assert ("tag" in await meta(world)) is (held["status"] == "accepted")
 
@@ -244,11 +250,11 @@ async def test_existence_of_a_study_is_not_learnt_by_asking_for_it(world: World)
     before = await world.everything()
     for one in (theirs, nobodys):
         reply = await world.ask(ANSWER, "admin", {"id": one["id"], "accepted": True})
-        assert (reply.code, reply.body["data"]) == ("NOT_FOUND", {"it": None})
+        assert (reply.code, reply.body["data"]) == ("NOT_FOUND", {"it": {"record": None}})
     assert await world.everything() == before
     assert not await sees(world, "1.2.3", "P2")
     reply = await world.ask(ANSWER, "admin", {"id": theirs["id"], "accepted": False})
-    assert reply.data["it"]["status"] == "declined"
+    assert reply.data["it"]["record"]["status"] == "declined"
 
 
 async def test_nobody_asks_for_another_patient(world: World) -> None:
@@ -261,7 +267,7 @@ async def test_nobody_asks_for_another_patient(world: World) -> None:
     }
     for role in ("patient", "proxy"):
         reply = await world.ask(ASK, role, variables, **me(world))
-        assert (reply.code, reply.body["data"]) == ("NOT_FOUND", {"it": None})
+        assert (reply.code, reply.body["data"]) == ("NOT_FOUND", {"it": {"record": None}})
     assert await world.everything() == before
 
 
@@ -281,10 +287,10 @@ async def test_so_many_requests_may_be_open_and_answered_ones_do_not_count(world
         "urgency": "routine",
     }
     reply = await world.ask(ASK, "patient", variables, **me(world))
-    assert (reply.code, reply.body["data"]) == ("CONFLICT", {"it": None})
+    assert (reply.code, reply.body["data"]) == ("CONFLICT", {"it": {"record": None}})
     assert await world.everything() == before
     await world.ask(ANSWER, "admin", {"id": asked[0]["id"], "accepted": False})
-    assert (await world.ask(ASK, "patient", variables, **me(world))).data["it"]["id"]
+    assert (await world.ask(ASK, "patient", variables, **me(world))).data["it"]["record"]["id"]
 
 
 @pytest.mark.parametrize(
