@@ -4,6 +4,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
+import httpx
+
 Ask = Callable[..., Awaitable["Reply"]]
 
 
@@ -43,6 +45,19 @@ class Reply:
             coordinate = one["extensions"]["coordinate"]
             assert one["message"] == f"Access to '{coordinate}' is not permitted."
         return found
+
+
+async def sent(
+    client: httpx.AsyncClient,
+    headers: dict[str, str],
+    query: str,
+    variables: object = None,
+    operation_name: str | None = None,
+) -> Reply:
+    """Send one operation."""
+    asked = {"query": query, "variables": variables, "operationName": operation_name}
+    response = await client.post("/graphql", json=asked, headers=headers)
+    return Reply(response.status_code, response.json(), response.text)
 
 
 def nodes(connection: Any, name: str = "id") -> list[Any]:

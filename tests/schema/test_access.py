@@ -71,8 +71,8 @@ async def test_closed_fields_are_null_and_named_once_however_many_rows(ask: Ask)
         "Image.rows": [f"{image}.rows"],
         "Image.pixels": [f"{image}.frames", f"{image}.rendered"],
         "Image.numberOfFrames": [f"{image}.frames", f"{image}.rendered"],
-        "Image.study": [f"{image}.frames", f"{image}.rendered", f"{image}.file"],
-        "Image.series": [f"{image}.frames", f"{image}.rendered", f"{image}.file"],
+        "Image.study": [f"{image}.file", f"{image}.frames", f"{image}.rendered"],
+        "Image.series": [f"{image}.file", f"{image}.frames", f"{image}.rendered"],
         "Image.file": [f"{image}.file"],
     }
     for secret in SECRETS:

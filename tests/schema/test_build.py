@@ -15,7 +15,6 @@ from schema.build import build_schema, sdl
 from schema.coordinates import (
     Kind,
     Undeclared,
-    changes,
     element,
     linked,
     part,
@@ -23,6 +22,7 @@ from schema.coordinates import (
     policy_of,
 )
 from schema.links import CareTeam
+from schema.payload import changes
 
 SCHEMA = build_schema()
 OBJECTS = [
@@ -158,7 +158,8 @@ def test_datatypes_cannot_be_reached_past_the_element_that_decides_about_them() 
     [
         (PatientSort, "Patient"),
         (StudySort, "ImagingStudy"),
-        *((DateSort, one) for one in (*LINKS, "ReleaseRequest", "Session")),
+        *((DateSort, one) for one in (*LINKS, "ReleaseRequest", "DeletedStudy", "Hold", "Session")),
+        (DateSort, "ImageAnnotation"),
     ],
 )
 def test_everything_sortable_sorts_both_ways(

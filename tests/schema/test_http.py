@@ -2,26 +2,17 @@
 
 import json
 from collections.abc import Callable
+from datetime import timedelta
 
 import httpx
 import pytest
 
 from app.archive import Archive
-from app.main import create_app
 from tests.schema.asking import Ask
+from tests.schema.doors import GRAPHQL_JSON, JSON, code, cost, post, served
 
-JSON = "application/json"
-GRAPHQL_JSON = "application/graphql-response+json"
 Headers = Callable[..., dict[str, str]]
-
-
-async def post(
-    client: httpx.AsyncClient, body: bytes | str, headers: dict[str, str], **more: str
-) -> httpx.Response:
-    """Post a body as it is."""
-    return await client.post(
-        "/graphql", content=body, headers={"Content-Type": JSON, **headers, **more}
-    )
+HELLO = '{"query": "{__typename}"}'
 
 
 async def test_a_query_is_answered_as_json(client: httpx.AsyncClient, acting_as: Headers) -> None:
@@ -29,7 +20,7 @@ async def test_a_query_is_answered_as_json(client: httpx.AsyncClient, acting_as:
         more = {"Accept": accept} if accept else {}
         answer = await post(client, '{"query": "{__typename}"}', acting_as("nurse"), **more)
         assert (answer.status_code, answer.headers["Content-Type"]) == (200, JSON)
-        assert answer.content == b'{"data":{"__typename":"Query"}}'
+        assert answer.json() == {"data": {"__typename": "Query"}, "extensions": cost(0)}
 
 
 async def test_variables_and_operation_name_choose_and_fill(
@@ -41,9 +32,10 @@ async def test_variables_and_operation_name_choose_and_fill(
         "variables": {"yes": True},
         "operationName": "B",
         "extensions": {"anything": 1},
+        "and": "more that nobody knows",
     }
     answer = await post(client, json.dumps(body), acting_as("nurse"))
-    assert answer.json() == {"data": {"b": "Query"}}
+    assert answer.json() == {"data": {"b": "Query"}, "extensions": cost(0)}
 
 
 async def test_with_its_own_media_type_a_query_that_is_not_run_is_a_bad_request(
@@ -80,6 +72,9 @@ async def test_with_its_own_media_type_a_query_that_is_not_run_is_a_bad_request(
         b'{"query": "{__typename}", "variables": "{}"}',
         b'{"query": "{__typename}", "operationName": 1}',
         b'{"query": "{__typename}", "variables": {"a": NaN}}',
+        b'{"query": "{__typename}", "extensions": []}',
+        b'{"query": "{__typename}", "extensions": "{}"}',
+        b'{"query": "{__typename} # \\ud800"}',
         b'{"query": "{__typename}", "variables": ' + b'{"a":' * 2000 + b"1" + b"}" * 2000 + b"}",
     ],
 )
@@ -96,7 +91,15 @@ async def test_other_types_and_methods_are_refused(
     client: httpx.AsyncClient, acting_as: Headers
 ) -> None:
     headers = acting_as("nurse")
-    for kind in ("text/plain", "application/graphql", "multipart/form-data", ""):
+    for kind in (
+        "text/plain",
+        "application/graphql",
+        "multipart/form-data",
+        "application/x-www-form-urlencoded",
+        "application/json; charset=iso-8859-1",
+        "application/jsonp",
+        "",
+    ):
         answer = await client.post(
             "/graphql",
             content=b'{"query": "{__typename}"}',
@@ -104,13 +107,261 @@ async def test_other_types_and_methods_are_refused(
         )
         assert answer.status_code == 415
         assert answer.json()["errors"][0]["extensions"]["code"] == "UNSUPPORTED_MEDIA_TYPE"
-    for method in ("GET", "PUT", "DELETE", "PATCH"):
+    for method in ("PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "QUERY"):
         answer = await client.request(method, "/graphql?query={__typename}", headers=headers)
         assert answer.status_code == 405
-        assert "POST" in answer.headers["Allow"]
-        assert "errors" in answer.json()
+        assert answer.headers["Allow"] == "GET, HEAD, POST"
+        assert code(answer) == "NOT_SUPPORTED"
     answer = await post(client, '{"query": "{__typename}"}', headers, Accept="image/png")
     assert answer.status_code == 406
+
+
+async def get(
+    client: httpx.AsyncClient, headers: dict[str, str], **parameters: str
+) -> httpx.Response:
+    """Ask by GET."""
+    return await client.get("/graphql", params=parameters, headers=headers)
+
+
+async def test_a_query_is_answered_by_get(client: httpx.AsyncClient, acting_as: Headers) -> None:
+    answer = await get(
+        client,
+        acting_as("nurse"),
+        query="query A {__typename} query B($no: Boolean!) {b: __typename @include(if: $no)}",
+        variables='{"no": false}',
+        operationName="B",
+        extensions='{"anything": 1}',
+        more="that nobody knows",
+    )
+    assert (answer.status_code, answer.headers["Content-Type"]) == (200, JSON)
+    assert answer.json() == {"data": {}, "extensions": cost(0)}
+    head = await client.head("/graphql?query={__typename}", headers=acting_as("nurse"))
+    assert (head.status_code, head.content) == (200, b"")
+    assert int(head.headers["Content-Length"]) == len(
+        (await get(client, acting_as("nurse"), query="{__typename}")).content
+    )
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        'mutation {endSession(id: "x") {record {id}}}',
+        'query A {__typename} mutation B {endSession(id: "x") {record {id}}}',
+        "subscription B {__typename}",
+    ],
+)
+async def test_nothing_is_changed_by_get(
+    client: httpx.AsyncClient, acting_as: Headers, archive: Archive, query: str
+) -> None:
+    before = await archive.database["sessions"].count_documents({"ended": {"$exists": True}})
+    name = {"operationName": "B"} if " B " in query else {}
+    answer = await get(client, acting_as("admin"), query=query, **name)
+    assert answer.status_code == 405
+    assert answer.headers["Allow"] == "POST"
+    assert code(answer) == "NOT_SUPPORTED"
+    after = await archive.database["sessions"].count_documents({"ended": {"$exists": True}})
+    assert after == before
+
+
+async def test_words_of_other_operations_do_not_make_a_query_one(
+    client: httpx.AsyncClient, acting_as: Headers
+) -> None:
+    query = "query A {mutation: __typename} mutation B {nothing}"
+    answer = await get(client, acting_as("nurse"), query=query, operationName="A")
+    assert code(await get(client, acting_as("nurse"), query="mutation {")) == "GRAPHQL_PARSE_FAILED"
+    # the whole text has to be valid
+    assert code(answer) == "GRAPHQL_VALIDATION_FAILED"
+
+
+@pytest.mark.parametrize(
+    ("parameters", "said"),
+    [
+        ({}, "query: write"),
+        ({"query": " "}, "query: write"),
+        ({"query": "{__typename}", "variables": "{"}, "variables is not JSON"),
+        ({"query": "{__typename}", "variables": "[]"}, "variables: write an object"),
+        ({"query": "{__typename}", "extensions": "1"}, "extensions: write an object"),
+        ({"query": "{__typename}", "documentId": "x"}, "documentId: write"),
+        ({"query": "{__typename}", "access_token": "x"}, "a token belongs in"),
+        ({"query": "{__typename} #" + "x" * 17_000}, "an address has at most"),
+    ],
+)
+async def test_an_address_that_is_no_request_is_a_bad_request(
+    client: httpx.AsyncClient, acting_as: Headers, parameters: dict[str, str], said: str
+) -> None:
+    answer = await get(client, acting_as("nurse"), **parameters)
+    assert answer.status_code == 400
+    assert code(answer) == "INVALID_REQUEST"
+    assert answer.json()["errors"][0]["message"].startswith(said)
+
+
+async def test_an_address_says_everything_once_and_in_utf_8(
+    client: httpx.AsyncClient, acting_as: Headers
+) -> None:
+    for address in ("query={__typename}&query={a:__typename}", "query=%ff", "query=%c3%28"):
+        answer = await client.get(f"/graphql?{address}", headers=acting_as("nurse"))
+        assert answer.status_code == 400
+        assert code(answer) == "INVALID_REQUEST"
+
+
+async def test_what_a_browser_sends_by_itself_is_refused(
+    client: httpx.AsyncClient, acting_as: Headers
+) -> None:
+    for mode in ("navigate", "no-cors", "websocket", "nested-navigate", "anything"):
+        headers = acting_as("nurse") | {"Sec-Fetch-Mode": mode}
+        answer = await get(client, headers, query="{__typename}")
+        assert answer.status_code == 403
+        assert code(answer) == "CROSS_SITE_REQUEST"
+    for mode in ("cors", "same-origin"):
+        headers = acting_as("nurse") | {"Sec-Fetch-Mode": mode}
+        assert (await get(client, headers, query="{__typename}")).is_success
+    # a browser adds no token by itself, and cookies are nothing here
+    token = acting_as("nurse")["Authorization"].removeprefix("Bearer ")
+    for headers in ({"Cookie": f"Authorization=Bearer {token}; token={token}"}, {}):
+        answer = await get(client, headers, query="{__typename}")
+        assert answer.status_code == 401
+        answer = await client.get(
+            f"/graphql?query={{__typename}}&access_token={token}", headers=headers
+        )
+        assert answer.status_code == 401
+
+
+# Names of the audits of `graphql-http`, where one stands for what GraphQL over HTTP says.
+@pytest.mark.parametrize(
+    ("accept", "body", "status", "kind"),
+    [
+        (GRAPHQL_JSON, HELLO, 200, GRAPHQL_JSON),  # 22EB
+        (JSON, HELLO, 200, JSON),  # 4655
+        ("*/*", HELLO, 200, JSON),  # 47DE
+        (f"{GRAPHQL_JSON}; charset=utf-8, {JSON}; charset=utf-8", HELLO, 200, GRAPHQL_JSON),
+        (f"{GRAPHQL_JSON};q=0.5, {JSON}", HELLO, 200, JSON),
+        (f"{GRAPHQL_JSON};q=0, */*;q=0.1", HELLO, 200, JSON),
+        (JSON, '{"query": "{__typename}", "variables": null}', 200, JSON),  # 0220
+        (JSON, '{"query": "{__typename}", "operationName": null}', 200, JSON),  # 8161
+        (JSON, '{"query": "{__typename}", "extensions": null}', 200, JSON),  # 94B0
+        (JSON, '{"query": "{__typename}", "extensions": {"a": 1}}', 200, JSON),  # 428F
+        (JSON, '{"notquery": 1}', 400, JSON),  # A5BF
+        (JSON, '{"query": {"a": 1}}', 400, JSON),  # 423L
+        (JSON, '{ "not a JSON', 400, JSON),  # B6DC
+        (JSON, '{"query": "{"}', 200, JSON),  # 572B
+        (JSON, '{"query": "{nothing}"}', 200, JSON),  # FDE2
+        (
+            JSON,
+            '{"query": "query ($a: ID!) {patient(id: $a) {id}}", "variables": {}}',
+            200,
+            JSON,
+        ),  # 7B9B
+        (GRAPHQL_JSON, '{"notquery": 1}', 400, GRAPHQL_JSON),
+        (GRAPHQL_JSON, '{ "not a JSON', 400, GRAPHQL_JSON),
+        (GRAPHQL_JSON, '{"query": "{"}', 400, GRAPHQL_JSON),  # 556A
+        (GRAPHQL_JSON, '{"query": "{nothing}"}', 400, GRAPHQL_JSON),  # 5E5B
+        (
+            GRAPHQL_JSON,
+            '{"query": "query ($a: ID!) {patient(id: $a) {id}}", "variables": {}}',
+            400,
+            GRAPHQL_JSON,
+        ),  # 86EE
+    ],
+)
+async def test_status_and_media_type_are_those_of_graphql_over_http(
+    client: httpx.AsyncClient,
+    acting_as: Headers,
+    accept: str,
+    body: str,
+    status: int,
+    kind: str,
+) -> None:
+    answer = await post(client, body, acting_as("nurse"), Accept=accept)
+    assert (answer.status_code, answer.headers["Content-Type"]) == (status, kind)
+    assert ("data" in answer.json()) is ("__typename" in body)
+    answer.content.decode("utf-8")  # 82A3
+
+
+async def test_letters_of_every_script_come_and_go_in_utf_8(
+    client: httpx.AsyncClient, acting_as: Headers
+) -> None:
+    body = json.dumps({"query": "{__typename} # 東京 Ärzte"}, ensure_ascii=False).encode()
+    for kind in (JSON, f"{JSON}; charset=utf-8", f'{JSON};charset="UTF-8"', JSON.upper()):
+        answer = await post(client, body, acting_as("nurse"), **{"Content-Type": kind})
+        assert answer.is_success  # BF61, 78D5
+
+
+async def test_compressed_bodies_are_refused(client: httpx.AsyncClient, acting_as: Headers) -> None:
+    answer = await post(client, HELLO, acting_as("nurse"), **{"Content-Encoding": "gzip"})
+    assert answer.status_code == 415
+
+
+async def test_what_a_query_costs_is_told(client: httpx.AsyncClient, acting_as: Headers) -> None:
+    query = "{patients(first: 7) {edges {node {id studies(first: 3) {edges {node {id}}}}}}}"
+    answer = await post(client, json.dumps({"query": query}), acting_as("radiologist"))
+    assert answer.json()["extensions"] == cost(7 * (1 + 3))
+    answer = await post(client, '{"query": "{nothing}"}', acting_as("radiologist"))
+    assert "extensions" not in answer.json()
+
+
+async def test_a_caller_has_so_many_objects_and_waits_when_they_are_spent(
+    archive: Archive, acting_as: Headers
+) -> None:
+    body = json.dumps({"query": "{patients(first: 100) {totalCount}}"})
+    async with served(archive, graphql_cost_per_minute=250) as client:
+        for _ in range(3):
+            assert (await post(client, body, acting_as("radiologist"))).is_success
+        answer = await post(client, body, acting_as("radiologist"))
+        assert answer.status_code == 429
+        assert code(answer) == "BUDGET_EXCEEDED"
+        # 50 are owed, and 250 come in a minute
+        assert 1 <= int(answer.headers["Retry-After"]) <= 13
+        # each caller has their own
+        assert (await post(client, body, acting_as("radiologist", subject="else"))).is_success
+
+
+async def test_operations_that_are_not_run_are_paid_for_too(
+    archive: Archive, acting_as: Headers
+) -> None:
+    async with served(archive, graphql_cost_per_minute=60) as client:
+        for _ in range(2):
+            answer = await post(client, '{"query": "{nothing}"}', acting_as("nurse"))
+            assert code(answer) == "GRAPHQL_VALIDATION_FAILED"
+        answer = await post(client, HELLO, acting_as("nurse"))
+    assert answer.status_code == 429
+
+
+async def test_workers_share_what_a_caller_has(archive: Archive, acting_as: Headers) -> None:
+    body = json.dumps({"query": "{patients(first: 100) {totalCount}}"})
+    async with served(archive, graphql_cost_per_minute=200, workers=4) as client:
+        assert (await post(client, body, acting_as("radiologist"))).is_success
+        assert code(await post(client, body, acting_as("radiologist"))) == "BUDGET_EXCEEDED"
+
+
+async def test_a_caller_has_so_many_operations_at_once(
+    archive: Archive, acting_as: Headers
+) -> None:
+    async with served(archive, graphql_concurrent=0) as client:
+        answer = await post(client, HELLO, acting_as("nurse"))
+    assert answer.status_code == 429
+    assert answer.headers["Retry-After"] == "1"
+    assert code(answer) == "TOO_MANY_OPERATIONS"
+
+
+async def test_a_mutation_is_not_ended_however_long_it_takes(
+    archive: Archive, acting_as: Headers
+) -> None:
+    body = json.dumps({"query": 'mutation {endSession(id: "none") {record {id}}}'})
+    async with served(archive, graphql_timeout=timedelta(0)) as client:
+        answer = await post(client, body, acting_as("admin"))
+    assert answer.status_code == 200
+    assert answer.json()["errors"][0]["extensions"]["code"] == "NOT_FOUND"
+
+
+async def test_a_query_that_takes_too_long_is_ended(archive: Archive, acting_as: Headers) -> None:
+    body = json.dumps({"query": "{patients(first: 100) {edges {node {id}}}}"})
+    async with served(archive, graphql_timeout=timedelta(0)) as client:
+        answer = await post(client, body, acting_as("radiologist"))
+        assert answer.status_code == 503
+        assert code(answer) == "TIMEOUT"
+        # and nothing of it is still counted as running
+        for _ in range(archive.settings.graphql_concurrent + 1):
+            assert code(await post(client, body, acting_as("radiologist"))) == "TIMEOUT"
 
 
 async def test_nobody_asks_without_a_token(client: httpx.AsyncClient) -> None:
@@ -125,19 +376,19 @@ async def test_nobody_asks_without_a_token(client: httpx.AsyncClient) -> None:
 
 
 async def test_a_browser_finds_graphiql_in_development_and_nothing_in_production(
-    client: httpx.AsyncClient, archive: Archive
+    client: httpx.AsyncClient, archive: Archive, acting_as: Headers
 ) -> None:
     browser = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
     answer = await client.get("/graphql", headers=browser)
     assert answer.status_code == 200
     assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
     assert "GraphiQL" in answer.text
-    settings = archive.settings.model_copy(update={"mode": "production"})
-    transport = httpx.ASGITransport(app=create_app(settings, archive))
-    async with httpx.AsyncClient(transport=transport, base_url=settings.base_url) as production:
-        answer = await production.get("/graphql", headers=browser)
-    assert answer.status_code == 405
-    assert "GraphiQL" not in answer.text
+    async with served(archive, mode="production") as production:
+        for headers in (browser, browser | acting_as("nurse")):
+            answer = await production.get("/graphql?query={__typename}", headers=headers)
+            assert answer.status_code == 406
+            assert code(answer) == "NOT_ACCEPTABLE"
+            assert "GraphiQL" not in answer.text
 
 
 SECRET = "Doe-1970"
@@ -194,7 +445,7 @@ SECRET = "Doe-1970"
         ("query A {__typename} query B {__typename}", {}, "INVALID_REQUEST"),
         ("fragment A on Query {__typename}", {}, "INVALID_REQUEST"),
         ("mutation {deleteEverything}", {}, "GRAPHQL_VALIDATION_FAILED"),
-        ("subscription {changes}", {}, "NOT_SUPPORTED"),
+        ("subscription {nothing}", {}, "GRAPHQL_VALIDATION_FAILED"),
     ],
 )
 async def test_a_query_that_makes_no_sense_is_refused_without_repeating_it(

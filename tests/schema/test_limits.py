@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from app.archive import Archive
-from app.graphql import MAX_BODY_BYTES
+from app.graphql.exchange import MAX_BODY_BYTES
 from fhir.access import Access
 from fhir.guarded import GuardedRepository
 from policies.caller import Caller
@@ -39,11 +39,11 @@ def nested(levels: int) -> str:
     )
 
 
-def bomb(fragments: int) -> str:
-    """Write fragments that double each other."""
+def bomb(fragments: int, times: int = 2) -> str:
+    """Write fragments of which each is spread so many times in the one before."""
     return (
         "{...F0}"
-        + "".join(f"fragment F{n} on Query {{...F{n + 1} ...F{n + 1}}}" for n in range(fragments))
+        + "".join(f"fragment F{n} on Query {{{f'...F{n + 1} ' * times}}}" for n in range(fragments))
         + f"fragment F{fragments} on Query {{__typename}}"
     )
 
@@ -63,7 +63,38 @@ def bomb(fragments: int) -> str:
         ),
         ("{" + "__typename " * 11 + "}", ("rootFields", 11, 10)),
         ('{study(uid: "x") {' + "id " * 1000 + "}}", ("fields", 1001, 1000)),
-        (bomb(60), ("fields", 10**9, 1000)),
+        (bomb(30), ("fragments", 31, 30)),
+        (bomb(3, 11), ("rootFields", 1331, 10)),
+        (bomb(29, 4).replace("__typename", "study {id}"), ("rootFields", 10**9, 10)),
+        (
+            bomb(28, 4).replace("on Query", "on Patient").replace("{...F0}", "{patient {...F0}}"),
+            ("fields", 10**9, 1000),
+        ),
+        ("query A {__typename}" + "{__typename} " * 5, ("operations", 6, 5)),
+        ("{...A} fragment A on Query {" + "__typename " * 11 + "}", ("rootFields", 11, 10)),
+        (
+            "{a: __typename "
+            + "@skip(if: false) " * 15
+            + "... "
+            + "@include(if: true) " * 15
+            + "{__typename @skip(if: true)}}",
+            ("directives", 31, 30),
+        ),
+        (
+            f"query A({''.join(f'$a{n}: Int @b ' for n in range(31))}) {{__typename}}",
+            ("directives", 31, 30),
+        ),
+        # what would not run is read all the same
+        ("query A {__typename} query B {" + "__typename " * 11 + "}", ("rootFields", 11, 10)),
+        ("query A {__typename} query B {study {" + "id " * 31 + "}}", ("repeats", 31, 30)),
+        (
+            "query A {__typename} fragment B on ImagingStudy {" + "id " * 31 + "}",
+            ("repeats", 31, 30),
+        ),
+        (
+            "query A {__typename} fragment B on ImagingStudy {" + "id " * 1001 + "}",
+            ("fields", 1001, 1000),
+        ),
         (
             "{patients(first: 100) {edges {node {studies(first: 100) {edges {node {"
             "patient {studies(first: 100) {totalCount}}}}}}}}}",
@@ -75,7 +106,8 @@ def bomb(fragments: int) -> str:
 async def test_too_much_is_refused_before_it_is_run(
     ask: Ask, query: str, limit: tuple[str, int, int]
 ) -> None:
-    assert refused(await ask(query)) == limit
+    name = "A" if query.startswith("query A") else None
+    assert refused(await ask(query, operation_name=name)) == limit
 
 
 async def test_cost_counts_what_variables_ask_for(ask: Ask) -> None:

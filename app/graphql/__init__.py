@@ -1,0 +1,1 @@
+"""The GraphQL door: over HTTP, over WebSocket, and as a stream of events."""

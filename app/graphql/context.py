@@ -1,0 +1,30 @@
+"""What the archive gives to GraphQL operations besides records."""
+
+from datetime import timedelta
+
+from app.archive import Archive
+from app.identity.sessions import end_session
+from app.store.jobs import JobTickets
+from app.store.shares import ShareTokens
+from fhir.guarded import GuardedRepository
+from schema.context import Context
+
+
+def context_of(archive: Archive) -> Context:
+    """Give what every operation of a process may use."""
+
+    async def end(repository: GuardedRepository, identifier: str) -> None:
+        await end_session(repository, archive.sessions, identifier)
+
+    return Context(
+        longest_break_glass=timedelta(minutes=archive.settings.break_glass_minutes),
+        opened=archive.alerts.opened,
+        end_session=end,
+        desk=archive.desk,
+        once=archive.once,
+        custody=archive.custody,
+        shares=ShareTokens(archive.database),
+        longest_share=timedelta(days=archive.settings.share_days),
+        tickets=JobTickets(archive.database),
+        upload_lasts=timedelta(hours=archive.settings.upload_hours),
+    )
