@@ -24,11 +24,14 @@ _PIPELINE: Final[list[dict[str, Any]]] = [
         "$match": {
             "$or": [
                 {"ns.coll": "studies", "operationType": "delete"},
-                {
-                    "ns.coll": "studies",
-                    "operationType": "update",
-                    "updateDescription.updatedFields.deleting": {"$exists": True},
-                },
+                *(
+                    {
+                        "ns.coll": "studies",
+                        "operationType": "update",
+                        f"updateDescription.updatedFields.{step}": {"$exists": True},
+                    }
+                    for step in ("deleted", "deleting")
+                ),
                 {"ns.coll": _ORDERS, "operationType": "insert"},
             ]
         }

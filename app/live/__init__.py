@@ -1,0 +1,1 @@
+"""What changes, in order: put into the sequence, followed, and told to others."""
