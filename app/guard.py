@@ -1,25 +1,26 @@
 """What happens at every door: who is it, may they, write it down."""
 
 import asyncio
-import re
-import uuid
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import structlog
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.archive import Archive
 from app.audit import Circumstances
 from app.doors import door_of
 from app.logs import place
+from app.presence import expected, login, present
 from app.refusals import respond_rest
-from app.store.database import is_outage
-from fhir.access import Entry, Outcome
-from fhir.errors import Broken, ResourceError, Unavailable
+from fhir.access import Entry
+from fhir.errors import ResourceError, Unavailable
 from policies.caller import Caller
 
 log = structlog.get_logger()
+
+_FAILED = 1011  # RFC 6455 7.4.1: a condition that was not expected
 
 
 class Guard:
@@ -34,6 +35,9 @@ class Guard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let one request through, or answer it here."""
+        if scope["type"] == "websocket":
+            await self._connect(scope, receive, send)
+            return
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -44,6 +48,21 @@ class Guard:
             await self._app(scope, receive, visit.send)
         except Exception as error:  # noqa: BLE001 -- the edge
             await visit.refuse(error)
+
+    async def _connect(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Let a connection through; it shows nothing before it has said who it is."""
+        door = door_of(scope["path"])
+        if door is not None:
+            presence = present(self._archive(), door.name, scope)
+            scope.setdefault("state", {})["presence"] = presence
+            structlog.contextvars.clear_contextvars()
+            structlog.contextvars.bind_contextvars(request_id=presence.request_id)
+        try:
+            await self._app(scope, receive, send)
+        except Exception as error:  # noqa: BLE001 -- the edge
+            log.error("connection failed", **place(error))  # noqa: TRY400 -- may hold PHI
+            with suppress(OSError, RuntimeError):  # it may be closed already
+                await send({"type": "websocket.close", "code": _FAILED})
 
 
 class _Visit:
@@ -61,17 +80,15 @@ class _Visit:
         self._turned_away: Exception | None = None
         self._failed = False
         self._started = False
-        client = scope.get("client")
-        self._address: str | None = client[0] if client else None
-        headers = Headers(scope=scope)
-        self._request_id = _request_id(headers.get("x-request-id"))
+        self._presence = present(archive, self.door.name if self.door else "", scope)
+        self._address, self._request_id = self._presence.address, self._presence.request_id
         scope.setdefault("state", {})["request_id"] = self._request_id
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=self._request_id)
 
     async def begin(self) -> None:
         """Find out who is calling and give the request what it may use."""
-        authorization = Headers(scope=self._scope).get("authorization")
+        authorization = self._presence.authorization
         try:
             self._caller, sign_in = await self._archive.identity.signed_in(authorization)
             entering = self._archive.sessions.enter(sign_in, self._address)
@@ -87,7 +104,12 @@ class _Visit:
         self._entries = guarded.access.entries
         if self._entering is not None:
             guarded.access.noted = self._noted
-        self._scope["state"] |= {"guarded": guarded, "session": sign_in.id}
+        self._presence.caller = self._caller
+        self._scope["state"] |= {
+            "guarded": guarded,
+            "session": sign_in.id,
+            "presence": self._presence,
+        }
 
     @property
     def _reads_promptly(self) -> bool:
@@ -149,7 +171,7 @@ class _Visit:
         except Exception as turned_away:  # noqa: BLE001 -- the edge
             error = turned_away
         respond = self.door.respond if self.door else respond_rest
-        await respond(_expected(error))(self._scope, _nothing, self._pass_on)
+        await respond(expected(error))(self._scope, _nothing, self._pass_on)
 
     async def _write_down(self) -> None:
         if self._entries:
@@ -166,8 +188,7 @@ class _Visit:
             self._begin_to_write([entry])
 
     def _note_login(self, error: ResourceError) -> None:
-        outcome: Outcome = "failed" if isinstance(error, Unavailable) else "refused"
-        self._entries.append(Entry("login", "", outcome, query=error.code))
+        self._entries.append(login(error))
 
     def _begin_to_write(self, entries: Sequence[Entry]) -> None:
         if self.door:
@@ -182,17 +203,6 @@ class _Visit:
         await self.door.respond(error)(self._scope, _nothing, self._send)
 
 
-def _expected(error: Exception) -> ResourceError:
-    """Give the failure that a client may learn of; what nobody expected is logged."""
-    if isinstance(error, ResourceError):
-        return error
-    if is_outage(error):
-        log.warning("database does not answer", error=type(error).__name__)
-        return Unavailable("the database does not answer; try again later")
-    log.error("request failed", **place(error))
-    return Broken()
-
-
 def _succeeded(task: asyncio.Task[None]) -> bool:
     return task.done() and not task.cancelled() and task.exception() is None
 
@@ -204,10 +214,3 @@ def _seen(task: asyncio.Task[None]) -> None:
 
 async def _nothing() -> Message:
     return {"type": "http.disconnect"}
-
-
-def _request_id(given: str | None) -> str:
-    """Keep a client's request id if it is harmless in logs and headers; else make one."""
-    if given and re.fullmatch(r"[A-Za-z0-9._:-]{1,128}", given):
-        return given
-    return str(uuid.uuid4())

@@ -89,6 +89,22 @@ class Sessions:
             elif await self._passes(kept, sign_in, address, now):
                 return
 
+    async def remain(self, sign_in: SignIn) -> None:
+        """See that a session still goes on, without using it.
+
+        Raises:
+            Unauthenticated: It has ended, or was not used for too long.
+        """
+        now = self._clock()
+        kept = await self._store.read(sign_in.id)
+        if kept is None or (kept.void is not None and sign_in.issued <= kept.void):
+            raise Unauthenticated(_ENDED)
+        if ended := kept.resource.get("ended"):
+            raise Unauthenticated(_TEXTS.get(ended["why"], _ENDED))
+        if now - _read(kept.resource["seen"]) > self._idle and not kept.program:
+            await self._end(kept, None, IDLE, now)
+            raise Unauthenticated(_TEXTS[IDLE])
+
     async def end(self, identifier: str, by: str | None, why: str) -> Mapping[str, Json] | None:
         """End a session for good, in every process, whatever happens to it meanwhile.
 

@@ -620,3 +620,30 @@ async def test_the_database_removes_records_when_they_vanish_and_not_before(
     assert removing == [([("vanish", 1)], 0)]
     # nothing that is no date is ever removed so
     assert await database["sessions"].count_documents({"vanish": {"$type": "date"}}) == 1
+
+
+async def test_being_told_of_something_keeps_no_session_awake(
+    sessions: Sessions, clock: Clock
+) -> None:
+    entering = signing_in("listens")
+    await sessions.enter(entering, None)
+    clock.advance(IDLE_LIMIT)
+    await sessions.remain(entering)
+    clock.advance(MINUTE)
+    with pytest.raises(Unauthenticated, match=UNUSED):
+        await sessions.remain(entering)
+    with pytest.raises(Unauthenticated, match=UNUSED):
+        await sessions.enter(entering, None)
+
+
+async def test_nobody_remains_in_a_session_that_was_ended_or_never_began(
+    sessions: Sessions,
+) -> None:
+    entering = signing_in("leaves")
+    with pytest.raises(Unauthenticated, match=OVER):
+        await sessions.remain(entering)
+    await sessions.enter(entering, None)
+    await sessions.remain(entering)
+    await sessions.end(entering.id, AGENT, "forced")
+    with pytest.raises(Unauthenticated, match=OVER):
+        await sessions.remain(entering)
