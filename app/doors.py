@@ -13,6 +13,7 @@ from app.refusals import (
     Respond,
     respond_dicomweb,
     respond_fhir,
+    respond_fhir_graphql,
     respond_graphql,
     respond_rest,
 )
@@ -34,6 +35,7 @@ class Door:
         prompt: Whether a request that only reads begins while its session is still being looked
             up, and its accesses are on their way into the audit as soon as they are noted.
             Nothing leaves before either is done.
+        suffix: Of the path, where the door is that of an operation.
     """
 
     name: str
@@ -43,6 +45,12 @@ class Door:
     browsable: bool = False
     personal: frozenset[str] = frozenset()
     prompt: bool = False
+    suffix: str = ""
+
+    def leads(self, path: str) -> bool:
+        """Say whether a path leads through here."""
+        below = path == self.prefix or path.startswith(f"{self.prefix}/")
+        return below and path.endswith(self.suffix)
 
     def is_open(self, scope: Scope) -> bool:
         """Say whether a request needs no token."""
@@ -61,6 +69,7 @@ _FHIR_PUBLIC = frozenset({"/fhir/metadata", "/fhir/.well-known/smart-configurati
 _DICOMWEB_PUBLIC = frozenset({"/dicomweb/", "/dicomweb/conformance"})
 DOORS = (
     Door("graphql", "/graphql", respond_graphql, browsable=True),
+    Door("fhir-graphql", "/fhir", respond_fhir_graphql, suffix="/$graphql"),
     Door("fhir", "/fhir", respond_fhir, _FHIR_PUBLIC, personal=frozenset({"/fhir/metadata"})),
     Door("dicomweb", "/dicomweb", respond_dicomweb, _DICOMWEB_PUBLIC, prompt=True),
     Door("rest", "/postdicom", respond_rest, frozenset({"/postdicom/health"})),
@@ -69,9 +78,7 @@ DOORS = (
 
 def door_of(path: str) -> Door | None:
     """Give the door that a path leads through."""
-    return next(
-        (door for door in DOORS if path == door.prefix or path.startswith(f"{door.prefix}/")), None
-    )
+    return next((door for door in DOORS if door.leads(path)), None)
 
 
 def session(request: Request) -> str:

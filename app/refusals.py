@@ -7,7 +7,7 @@ import orjson
 from starlette.responses import Response
 
 from fhir.errors import AccessDenied, ResourceError, Unauthenticated, Unavailable
-from fhir.outcomes import outcome_response
+from fhir.outcomes import operation_outcome, outcome_response
 
 Respond = Callable[[ResourceError], Response]
 # What clients of `/postdicom` have always called it.
@@ -22,6 +22,12 @@ def respond_fhir(error: ResourceError) -> Response:
 def respond_graphql(error: ResourceError) -> Response:
     """Answer with `errors`, for what fails before GraphQL begins."""
     return _json(error, {"errors": [{"message": error.message, "extensions": _extensions(error)}]})
+
+
+def respond_fhir_graphql(error: ResourceError) -> Response:
+    """Answer with `errors` that carry an OperationOutcome each, as FHIR's GraphQL has them."""
+    extensions = _extensions(error) | {"resource": operation_outcome(error)}
+    return _json(error, {"errors": [{"message": error.message, "extensions": extensions}]})
 
 
 def respond_rest(error: ResourceError) -> Response:

@@ -20,6 +20,14 @@ _DOCUMENTATION = (
     "What a caller sees is narrowed by the policy to rows and elements; refused elements are "
     "marked as masked and SUBSETTED."
 )
+_GRAPHQL: Mapping[str, Json] = MappingProxyType(
+    {
+        "name": "graphql",
+        "definition": "http://hl7.org/fhir/OperationDefinition/Resource-graphql",
+        "documentation": "[base]/$graphql and [base]/[type]/[id]/$graphql, by GET and POST; "
+        "queries only. Its own introspection says what it offers.",
+    }
+)
 _YOURS = " This statement shows what is open to the bearer of the token it was asked for with."
 
 
@@ -53,6 +61,7 @@ def capability_statement(
                 "documentation": _DOCUMENTATION + ("" if seen is None else _YOURS),
                 "security": security(server),
                 **_resources(seen),
+                "operation": [dict(_GRAPHQL)],
             }
         ],
     }
@@ -109,5 +118,6 @@ def _parameter(row: Parameter, *, sortable: bool) -> dict[str, Json]:
         "type": row.kind,
         "documentation": f"Looks at {', '.join(row.paths)}."
         + (" Takes any words, in any order." if row.words else "")
+        + (" Takes the beginnings of words, in any order." if row.by_element else "")
         + (" Can be sorted by." if sortable else ""),
     }

@@ -1,5 +1,6 @@
 """OperationOutcome: how FHIR says that something went wrong."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
@@ -12,14 +13,26 @@ FHIR_JSON = "application/fhir+json; charset=utf-8"
 
 def operation_outcome(error: ResourceError) -> dict[str, Any]:
     """Say an expected failure in FHIR; refused elements are named as expressions."""
+    refused = error.coordinates if isinstance(error, AccessDenied) else ()
+    return outcome(error.issue, error.message, sorted(refused))
+
+
+def outcome(code: str, text: str, expression: Sequence[str] = ()) -> dict[str, Any]:
+    """Say one error in FHIR.
+
+    Args:
+        code: FHIR IssueType.
+        text: For people.
+        expression: Elements that it is about.
+    """
     issue: dict[str, Any] = {
         "severity": "error",
-        "code": error.issue,
-        "details": {"text": error.message},
-        "diagnostics": error.message,
+        "code": code,
+        "details": {"text": text},
+        "diagnostics": text,
     }
-    if isinstance(error, AccessDenied) and error.coordinates:
-        issue["expression"] = sorted(error.coordinates)
+    if expression:
+        issue["expression"] = list(expression)
     return {"resourceType": "OperationOutcome", "issue": [issue]}
 
 

@@ -17,6 +17,8 @@ _MASKED = [{"url": _ABSENT, "valueCode": "masked"}]
 # Mandatory elements that are primitive in R4: masked beside them, under an underscore.
 _PRIMITIVE = frozenset({"status", "uid", "address"})
 _REPEATING = frozenset({"payloadType"})
+# Primitive elements beside which something is stored, under an underscore: the time of birth.
+_COMPANIED = frozenset({"Patient.birthDate"})
 
 
 def outermost(coordinates: Iterable[str]) -> frozenset[str]:
@@ -62,6 +64,7 @@ def projection(resource: str, granted: frozenset[str]) -> frozenset[str]:
             one in granted or one in REPEATS for one in inner
         ):
             paths.add(path)
+    paths |= {f"_{path}" for path in paths if f"{resource}.{path}" in _COMPANIED}
     return frozenset(path for path in paths if not any(path.startswith(f"{one}.") for one in paths))
 
 
