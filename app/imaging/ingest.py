@@ -98,14 +98,22 @@ class Ingest:
             await self.settle(outcome.study)
         return outcome
 
-    async def add(self, chunks: AsyncIterator[bytes], *, study: str | None = None) -> Outcome:
-        """Take in one object; nothing may be acknowledged before its study is settled too."""
+    async def add(
+        self, chunks: AsyncIterator[bytes], *, study: str | None = None, patient: str | None = None
+    ) -> Outcome:
+        """Take in one object; nothing may be acknowledged before its study is settled too.
+
+        Args:
+            chunks: The object's bytes, as they arrive.
+            study: Study Instance UID the object has to belong to.
+            patient: `patient_key` of the Patient it has to be filed under.
+        """
         async with self._lease.held() as lease:
             arrival = _Arrival(self._lease.new_key(lease), Part10Parser(max_bytes=self._max_bytes))
             try:
                 part10 = await self._receive(arrival, chunks)
                 async with self._in_turn(part10.sop_instance_uid):
-                    outcome = await self._file(part10, arrival, lease, study)
+                    outcome = await self._file(part10, arrival, lease, study, patient)
             except Refused as refusal:
                 outcome = Outcome("refused", refusal.reason, refusal.message)
             if arrival.written and outcome.status != "stored":
@@ -159,7 +167,12 @@ class Ingest:
                 del self._arriving[instance]
 
     async def _file(
-        self, part10: Part10, arrival: _Arrival, lease: str, study: str | None
+        self,
+        part10: Part10,
+        arrival: _Arrival,
+        lease: str,
+        study: str | None,
+        patient: str | None,
     ) -> Outcome:
         """Enter an object in the index; bytes not yet written are put first, if it is new."""
         if study not in {None, part10.study_instance_uid}:
@@ -168,7 +181,7 @@ class Ingest:
             )
         owner = patient_key(part10.attributes, self._site)
         record = _record(part10, arrival.key, owner, self._catalogue)
-        claim = await self._claimed(part10, owner, lease)
+        claim = await self._claimed(part10, owner, lease, patient)
         if isinstance(claim, Outcome):
             return claim
         if not arrival.written:
@@ -181,35 +194,45 @@ class Ingest:
             case "known":
                 seen = await self.ledger.seen(part10.sop_instance_uid, part10.study_instance_uid)
                 if seen.object != arrival.key:  # somebody else was quicker, not our own retry
-                    return _known(part10, seen.sha256) if seen.sha256 else _gone(part10)
+                    known = _known(part10, seen.sha256) if seen.sha256 else None
+                    return known or _gone(part10, seen.claim)
         # Only now is it certain that no deletion and no sweep has begun before it was entered.
         holding = await self.ledger.claim_on(part10.study_instance_uid)
-        lives = holding is not None and holding.id == claim.id and not holding.deleting
+        lives = holding is not None and holding.id == claim.id and not holding.gone
         if lives and await self._lease.holds(lease):
             return _outcome(part10, "stored")
         await self.ledger.remove_instances([(part10.sop_instance_uid, arrival.key)])
-        return _gone(part10)
+        # the study may be back meanwhile, and have counted it
+        await self.settle(part10.study_instance_uid)
+        return _gone(part10, holding)
 
-    async def _claimed(self, part10: Part10, owner: str, lease: str) -> Claim | Outcome:
+    async def _claimed(
+        self, part10: Part10, owner: str, lease: str, patient: str | None
+    ) -> Claim | Outcome:
         """Claim the study for an object that is new, or say what is wrong with that."""
         study = part10.study_instance_uid
         seen = await self.ledger.seen(part10.sop_instance_uid, study)
         claim = seen.claim
-        if claim and claim.deleting:
-            return _gone(part10)
+        # before anything is claimed, and again once it is: somebody else may have been quicker
+        if patient not in {None, _agreed(claim.patient_key, owner) if claim else owner}:
+            return _of_another(part10)
+        if claim and claim.gone:
+            return _gone(part10, claim)
         if seen.sha256 is not None:
             return _known(part10, seen.sha256)
         if claim is None:
             claim = await self.ledger.claim(study, owner, lease)
         if claim.lease not in {None, lease}:
             await self.ledger.adopt(study, claim, lease)
-        while (agreed := _agreed(claim.patient_key, owner)) is not None and not claim.deleting:
+        while (agreed := _agreed(claim.patient_key, owner)) is not None and not claim.gone:
+            if patient not in {None, agreed}:
+                return _of_another(part10)
             if agreed == claim.patient_key and (owner == agreed or claim.mixed):
                 return claim
             await self.ledger.sharpen(study, claim, agreed)
             claim = await self.ledger.claim(study, owner, lease)
-        if claim.deleting:
-            return _gone(part10)
+        if claim.gone:
+            return _gone(part10, claim)
         return _outcome(
             part10,
             "conflict",
@@ -293,7 +316,26 @@ def _known(part10: Part10, digest: str) -> Outcome:
     )
 
 
-def _gone(part10: Part10) -> Outcome:
+def _of_another(part10: Part10) -> Outcome:
+    return _outcome(
+        part10,
+        "conflict",
+        "wrong-patient",
+        "is not of the patient that the upload was announced for; correct PatientID, or announce "
+        "an upload for the other patient",
+    )
+
+
+def _gone(part10: Part10, claim: Claim | None) -> Outcome:
+    if claim is not None and claim.kept_until is not None and not claim.deleting:
+        until = claim.kept_until.astimezone(UTC)
+        return _outcome(
+            part10,
+            "conflict",
+            "study-deleted",
+            f"its study is deleted, and kept until {until:%Y-%m-%d %H:%M} UTC; have it restored, "
+            "or send this again once it is purged",
+        )
     return _outcome(
         part10,
         "conflict",

@@ -20,6 +20,7 @@ from fhir.labels import NORMAL, RELEASED
 Json = Any
 
 ENDPOINT_ID: Final = "dicomweb"
+_GONE: Final = frozenset({"deleted", "deleting"})
 
 
 class Studies:
@@ -58,7 +59,7 @@ class Studies:
         """Try once; say False if the ground moved meanwhile."""
         document = await self._ledger.study(study)
         counts = await self._ledger.series_of(study)
-        if not counts or (document and "deleting" in document):
+        if not counts or (document and not document.keys().isdisjoint(_GONE)):
             return True
         if document is None:
             await self._claim_again(study, counts[0])

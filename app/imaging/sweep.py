@@ -2,12 +2,11 @@
 
 import asyncio
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
-from app.cache.cache import Cache
+from app.imaging.deletion import delete_objects, finish_deletion
 from app.imaging.ingest import Ingest
 from app.imaging.lease import holder
 from app.store.leases import Leases
@@ -15,7 +14,6 @@ from app.store.ledger import Ledger
 from app.store.ports import ObjectStore
 
 _BATCH: Final = 500
-_AT_ONCE: Final = 16
 _LOOKS_EVERY: Final = 0.25
 # If nobody held a lease, older writes are nobody's; stores tell times coarsely.
 _COARSE: Final = timedelta(seconds=2)
@@ -34,40 +32,6 @@ class Swept:
     partial_writes_removed: int
 
 
-async def delete_study(
-    ledger: Ledger, objects: ObjectStore, study: str, cache: Cache | None = None
-) -> bool:
-    """Delete a study with everything in it; say whether it was there.
-
-    It is out of sight at once; if the process dies after that, `sweep` finishes.
-
-    Args:
-        ledger: Of the archive.
-        objects: Of the archive.
-        study: Its UID.
-        cache: Of this process; those of others hear of it from the database.
-    """
-    claim = await ledger.hide(study)
-    if claim is None:
-        return False
-    if cache is not None:
-        await cache.forget(study)
-    await _finish_deletion(ledger, objects, study, claim)
-    if cache is not None:  # whoever was let in before may have read its bytes meanwhile
-        await cache.forget(study)
-    return True
-
-
-async def _finish_deletion(ledger: Ledger, objects: ObjectStore, study: str, claim: str) -> None:
-    while entries := await ledger.objects_of(study, _BATCH):
-        holding = await ledger.claim_on(study)
-        if holding is None or holding.id != claim:
-            return  # finished by somebody else: these entries are of the study's next life
-        await _delete(objects, [key for _, key in entries])
-        await ledger.remove_instances(entries)
-    await ledger.remove_study(study, claim)
-
-
 async def sweep(ingest: Ingest) -> Swept:
     """Remove what is left over. Safe while others ingest and delete.
 
@@ -78,7 +42,7 @@ async def sweep(ingest: Ingest) -> Swept:
     known = time.monotonic()
     left = await ledger.leftovers()
     for study, claim in left.deleting:
-        await _finish_deletion(ledger, objects, study, claim)
+        await finish_deletion(ledger, objects, study, claim)
     for study in dict.fromkeys(left.uncounted):
         await ingest.settle(study)
     for key in left.patients:
@@ -130,15 +94,5 @@ async def _remove(ledger: Ledger, objects: ObjectStore, keys: list[str]) -> int:
     living = await ledger.leases.until()
     dead = [key for key in keys if holder(key) not in living]
     orphans = set(dead) - await ledger.referenced(dead) if dead else set()
-    await _delete(objects, orphans)
+    await delete_objects(objects, orphans)
     return len(orphans)
-
-
-async def _delete(objects: ObjectStore, keys: Iterable[str]) -> None:
-    places = asyncio.Semaphore(_AT_ONCE)
-
-    async def delete(key: str) -> None:
-        async with places:
-            await objects.delete(key)
-
-    await asyncio.gather(*(delete(key) for key in keys))

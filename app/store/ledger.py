@@ -1,4 +1,4 @@
-"""What ingest and deletion write: claims, instances, and the records derived from them.
+"""What ingest writes: claims, instances, and the records derived from them.
 
 Every write is atomic for itself and may be repeated; whatever a crash leaves between two of them
 is found again by `app.imaging.sweep`.
@@ -16,7 +16,9 @@ from pymongo import ReturnDocument, UpdateOne
 from pymongo.errors import BulkWriteError, DuplicateKeyError, OperationFailure, PyMongoError
 
 from app.store.database import Database
+from app.store.deleted import DeletedStudies
 from app.store.entries import Claim, Encoded, Entered, Seen, SeriesCount, stored
+from app.store.holds import Holds
 from app.store.leases import Leases
 from app.store.leftovers import Leftovers, leftovers
 from app.store.together import Together
@@ -30,10 +32,17 @@ _AT_ONCE: Final = 500
 
 
 class Ledger:
-    """Writes of ingest and deletion."""
+    """Writes of ingest.
+
+    Attributes:
+        deleted: Studies on their way out, and back.
+        holds: What keeps studies from being deleted.
+    """
 
     def __init__(self, database: Database) -> None:
         self.leases = Leases(database)
+        self.deleted = DeletedStudies(database)
+        self.holds = Holds(database)
         self._database = database
         self._instances = database["instances"]
         self._studies = database["studies"]
@@ -112,7 +121,7 @@ class Ledger:
     async def sharpen(self, study: str, claim: Claim, patient_key: str) -> None:
         """Note that instances name the patient in different words, this being the most telling."""
         await self._studies.update_one(
-            {"_id": study, "claim": claim.id, "patientKey": claim.patient_key},
+            {"_id": study, "claim": claim.id, "patientKey": claim.patient_key, **_NOT_DELETED},
             {
                 "$set": {"patientKey": patient_key, "mixed": True},
                 "$addToSet": {"formerKeys": claim.patient_key},
@@ -222,23 +231,41 @@ class Ledger:
                 "_id": found["_id"],
                 "claim": found["claim"],
                 "version": found["version"],
-                "deleting": {"$exists": False},
+                **_NOT_DELETED,
             },
             {"$set": written, "$unset": {"lease": ""}},
         )
         return bool(done.matched_count)
 
     async def patient_id(self, key: str) -> str:
-        """Give the id of the Patient with this identity; a random one the first time."""
-        fresh = {"_id": str(uuid.uuid4()), "version": 0}
+        """Give the id of the Patient with this identity.
+
+        It is the one that the patient's studies name, deleted ones too, so that whoever was let
+        in to the patient's records still is when a study comes back; a random one the first time.
+        """
+        named = True
         while True:
             document = await self._patients.find_one({"key": key}, {"_id": 1})
             if document is not None:
                 return str(document["_id"])
+            known = await self._named(key) if named else None
+            fresh = {"_id": known or str(uuid.uuid4()), "version": 0}
             try:
                 await self._patients.update_one({"key": key}, {"$setOnInsert": fresh}, upsert=True)
-            except DuplicateKeyError:  # another process is quicker
-                continue
+            except DuplicateKeyError:  # another process is quicker, or another patient has this id
+                named = False
+
+    async def _named(self, key: str) -> str | None:
+        """Give the id by which a study, live or deleted, names a patient."""
+        fields = ("resource.subject.reference", "kept.resource.subject.reference")
+        document = await self._studies.find_one(
+            {"patientKey": key, "$or": [{one: {"$exists": True}} for one in fields]},
+            dict.fromkeys(fields, 1),
+        )
+        if document is None:
+            return None
+        record = document.get("resource") or document["kept"]["resource"]
+        return str(record["subject"]["reference"]).removeprefix("Patient/")
 
     async def settle_patient(self, key: str) -> bool:
         """Make a Patient's record what the latest of its studies says; delete it with the last.
@@ -251,7 +278,9 @@ class Ledger:
         while True:
             patient = await self._patients.find_one({"key": key})
             latest = await self._studies.find_one(
-                {"patientKey": key}, {"claim": 1, "spoken": 1}, sort=[("spoken.rank", -1)]
+                {"patientKey": key, "deleted": {"$exists": False}},
+                {"claim": 1, "spoken": 1},
+                sort=[("spoken.rank", -1)],
             )
             spoken = latest and latest.get("spoken")
             if patient is None:
@@ -269,7 +298,7 @@ class Ledger:
             if tags := await self._sites_of(key):
                 record["meta"] = {**record.get("meta", {}), "tag": tags}
             fresh = stored(record, patient["version"] + 1)
-            if patient.get("spokenBy") == source and _same(patient["resource"], fresh["resource"]):
+            if patient.get("spokenBy") == source and _same_record(patient, fresh):
                 return True
             update = {"$set": fresh | {"spokenBy": source}}
             if (await self._patients.update_one(same, update)).matched_count:
@@ -291,42 +320,12 @@ class Ledger:
             {"_id": resource["id"]}, {"$set": stored(resource, version)}, upsert=True
         )
 
-    async def hide(self, study: str) -> str | None:
-        """Begin to delete a study: nobody finds it from now on.
-
-        Returns:
-            The id of its claim; None if there is no such study.
-        """
-        document = await self._studies.find_one_and_update(
-            {"_id": study},
-            {
-                "$set": {"deleting": datetime.now(UTC)},
-                "$unset": dict.fromkeys(_DERIVED, ""),
-            },
-            {"claim": 1},
-        )
-        return document["claim"] if document else None
-
-    async def objects_of(self, study: str, limit: int) -> list[tuple[str, str]]:
-        """List some (SOP Instance UID, object key) of a study."""
-        cursor = self._instances.find({"study": study}, {"object": 1}, limit=limit)
-        return [(document["_id"], document["object"]) async for document in cursor]
-
     async def remove_instances(self, entries: Iterable[tuple[str, str]]) -> None:
         """Delete instances as long as they are the ones with these object keys."""
         instances, keys = zip(*entries, strict=True)
         await self._instances.delete_many(
             {"_id": {"$in": list(instances)}, "object": {"$in": list(keys)}}
         )
-
-    async def remove_study(self, study: str, claim: str) -> None:
-        """Delete a hidden study, and its patient where no study is left."""
-        document = await self._studies.find_one_and_delete(
-            {"_id": study, "claim": claim, "deleting": {"$exists": True}}
-        )
-        if document:
-            for key in (document["patientKey"], *document.get("formerKeys", ())):
-                await self.settle_patient(key)
 
     async def remove_claim(self, study: str, claim: str, lease: str) -> None:
         """Delete a claim that came to nothing, unless somebody else has taken it up."""
@@ -372,9 +371,26 @@ class Ledger:
         return None
 
 
-_DERIVED: Final = ("resource", "index", "keys", "spoken", "tags", "dicom")
 _STORED: Final = {"sha256": 1, "object": 1}
-_CLAIM: Final = {"claim": 1, "patientKey": 1, "deleting": 1, "mixed": 1, "lease": 1}
+_CLAIM: Final = {
+    "claim": 1,
+    "patientKey": 1,
+    "deleting": 1,
+    "deleted.until": 1,
+    "mixed": 1,
+    "lease": 1,
+}
+_NOT_DELETED: Final = {"deleted": {"$exists": False}, "deleting": {"$exists": False}}
+
+
+def _same_record(document: Mapping[str, Json], fresh: Mapping[str, Json]) -> bool:
+    """Say whether a record is as it would be written, also what it is searched and sorted by."""
+    if not _same(document["resource"], fresh["resource"]):
+        return False
+    return all(
+        {**document.get(name, {}), "_lastUpdated": None} == {**fresh[name], "_lastUpdated": None}
+        for name in ("index", "keys")
+    )
 
 
 def _same(stored: Mapping[str, Json], fresh: Mapping[str, Json]) -> bool:

@@ -13,7 +13,7 @@ class Leftovers:
     """What is half done: by a dead process, or just now by a living one.
 
     Attributes:
-        deleting: (study, claim) of studies whose deletion has begun.
+        deleting: (study, claim) of studies whose removal has begun, and is in the audit.
         claimed: (study, claim, lease) of studies without an instance.
         uncounted: Studies whose record is not what their instances say.
         patients: Keys of patients whose record is not what their studies say.
@@ -25,8 +25,16 @@ class Leftovers:
     patients: list[str]
 
 
-_HIDDEN: Final = {"deleting": {"$exists": True}}
-_ONLY_CLAIMED: Final = {"lease": {"$exists": True}, "deleting": {"$exists": False}}
+_HIDDEN: Final = {
+    "deleting": {"$exists": True},
+    # those that were kept for a while are for `app.imaging.retention` to tell of first
+    "$or": [{"deleted": {"$exists": False}}, {"deleted.told": True}],
+}
+_ONLY_CLAIMED: Final = {
+    "lease": {"$exists": True},
+    "deleting": {"$exists": False},
+    "deleted": {"$exists": False},
+}
 _COUNTED_OTHERWISE: Final[Pipeline] = [
     {"$sort": {"study": 1}},  # by the index, which has all that is needed
     {"$group": {"_id": "$study", "instances": {"$sum": 1}}},
@@ -36,13 +44,16 @@ _COUNTED_OTHERWISE: Final[Pipeline] = [
             "localField": "_id",
             "foreignField": "_id",
             "as": "study",
-            "pipeline": [{"$project": {"resource.numberOfInstances": 1, "deleting": 1}}],
+            "pipeline": [
+                {"$project": {"resource.numberOfInstances": 1, "deleting": 1, "deleted.at": 1}}
+            ],
         }
     },
     {"$set": {"study": {"$first": "$study"}}},
     {
         "$match": {
             "study.deleting": {"$exists": False},
+            "study.deleted": {"$exists": False},
             "$expr": {"$ne": ["$study.resource.numberOfInstances", "$instances"]},
         }
     },
@@ -67,7 +78,12 @@ _SAID_OTHERWISE: Final[Pipeline] = [
             "localField": "key",
             "foreignField": "patientKey",
             "as": "latest",
-            "pipeline": [{"$sort": {"spoken.rank": -1}}, {"$limit": 1}, {"$project": {"claim": 1}}],
+            "pipeline": [
+                {"$match": {"deleted": {"$exists": False}}},
+                {"$sort": {"spoken.rank": -1}},
+                {"$limit": 1},
+                {"$project": {"claim": 1}},
+            ],
         }
     },
     {"$set": {"latest": {"$first": "$latest"}}},

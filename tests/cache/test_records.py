@@ -65,8 +65,8 @@ class Race:
     world: World
     records: Records
     looked: list[tuple[str, State]] = field(default_factory=list)
-    begun: list[tuple[int, int]] = field(default_factory=list)
-    read: list[tuple[bytes, str, tuple[int, int]]] = field(default_factory=list)
+    begun: list[int] = field(default_factory=list)
+    read: list[tuple[bytes, str, int]] = field(default_factory=list)
 
     def happen(self, step: str) -> None:
         match step:

@@ -9,8 +9,8 @@ from uuid import uuid4
 import pytest
 
 from app.archive import Archive
+from app.imaging.deletion import delete_study
 from app.imaging.ingest import Ingest, Outcome
-from app.imaging.sweep import delete_study
 from app.store.database import prepare
 from app.store.ledger import Ledger
 from fhir.from_dicom.site import Site

@@ -8,9 +8,10 @@ from datetime import timedelta
 import pytest
 
 from app.archive import Archive, open_archive
+from app.imaging.deletion import delete_study
 from app.imaging.ingest import Ingest, Outcome
 from app.imaging.lease import Lease
-from app.imaging.sweep import Swept, delete_study, sweep
+from app.imaging.sweep import Swept, sweep
 from app.store.local import LocalObjects
 from fhir.from_dicom.site import Site
 from tests.build import dicom, study, uid
@@ -128,7 +129,7 @@ async def test_a_deletion_that_was_cut_short_is_finished(
     archive: Archive, beginning: Contents, load: Load
 ) -> None:
     [outcome, *_] = objects = await load(*study(series=2, instances=3))
-    await archive.ledger.hide(str(outcome.study))
+    await archive.ledger.deleted.hide(str(outcome.study))
     assert len(objects) == 6
     assert (await sweep(archive.ingest)).deletions_finished == 1
     assert await contents(archive) == beginning
@@ -139,7 +140,7 @@ async def test_nothing_is_added_to_a_study_while_it_is_deleted(
 ) -> None:
     one, two = study(series=1, instances=2)
     [first] = await load(one)
-    await archive.ledger.hide(str(first.study))
+    await archive.ledger.deleted.hide(str(first.study))
     before = await contents(archive)
     again, other = await load(one, two)
     assert (again.status, again.reason) == ("conflict", "being-deleted")
