@@ -16,6 +16,7 @@ from fhir.guarded import GuardedRepository
 from fhir.labels import with_confidentiality, with_release
 from fhir.parameters import spelled
 from fhir.search import During, Filter, Has, Not, Present, all_of, any_of
+from fhir.texts import check_text
 
 Json = Any
 Urgency = Literal["routine", "urgent", "emergency"]
@@ -29,11 +30,6 @@ _MILLISECOND = timedelta(milliseconds=1)  # what a moment is kept to
 
 # An issuer has no fragment, so the first # parts the two.
 _AGENT = re.compile(r"[^\s#]+#\S(?:.*\S)?")
-# What could make a text look like another one: control characters, and those that turn its
-# direction; joiners stay, for some scripts need them.
-_CONTROL = re.compile(
-    "[\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f-\\x9f\\u202a-\\u202e\\u2066-\\u2069\\ud800-\\udfff]"
-)
 _UID = re.compile(r"[0-9]+(?:\.[0-9]+)*")
 _MOST_UID = 64
 
@@ -79,7 +75,7 @@ async def break_glass(
         NotFound: There is no such patient, or none the caller may know of.
         Invalid: The reason or the length will not do.
     """
-    _reason(reason, LEAST_REASON)
+    check_reason(reason, LEAST_REASON)
     if not LEAST_BREAK_GLASS <= length <= longest:
         least, most = (int(one.total_seconds()) // 60 for one in (LEAST_BREAK_GLASS, longest))
         raise Invalid(f"minutes: {least} to {most}")
@@ -118,9 +114,9 @@ async def let_in(
         Invalid: Agent, end or reason will not do.
     """
     _agent(agent)
-    end = _end(until)
+    end = end_of(until)
     if reason is not None:
-        _reason(reason)
+        check_reason(reason)
     about = await _of_patient(guarded, patient)
     return await _link(guarded, kind, agent, about, end, reason)
 
@@ -151,10 +147,10 @@ async def assign(
         Invalid: Agent, end or reason will not do.
     """
     _agent(agent)
-    end = _end(until)
+    end = end_of(until)
     if reason is not None:
-        _reason(reason)
-    _identified(guarded, "ImagingStudy")
+        check_reason(reason)
+    check_identified(guarded, "ImagingStudy")
     row = await guarded.read("ImagingStudy", study, frozenset({"ImagingStudy.id"}))
     patients = row.record.index.get("patient", ())
     about: dict[str, Json] = {"study": study}
@@ -178,7 +174,7 @@ async def revoke(guarded: GuardedRepository, kind: str, identifier: str) -> str:
         end = {"at": instant(_now()), "by": guarded.access.caller.subject}
         return {**link, "revoked": link.get("revoked", end)}
 
-    _identified(guarded, kind)
+    check_identified(guarded, kind)
     await guarded.change(kind, identifier, revoked, action="delete")
     return identifier
 
@@ -232,9 +228,8 @@ async def request_release(
         Conflict: The caller has so many requests open already.
         Invalid: Reason or study will not do.
     """
-    _reason(reason)
-    if len(study) > _MOST_UID or not _UID.fullmatch(study):
-        raise Invalid("study: write a Study Instance UID, digits and dots")
+    check_reason(reason)
+    check_uid(study)
     about = await _of_patient(guarded, patient)
     requester = guarded.access.caller.subject
     # past the guard: what is counted are the caller's own
@@ -277,8 +272,8 @@ async def answer_request(
         Invalid: The reason will not do.
     """
     if reason is not None:
-        _reason(reason)
-    _identified(guarded, "ReleaseRequest")
+        check_reason(reason)
+    check_identified(guarded, "ReleaseRequest")
     found = await guarded.permitted("ReleaseRequest", identifier, "update", whole=True)
     _pending(found.resource)
     study = found.resource["study"]
@@ -314,7 +309,7 @@ def _pending(request: Mapping[str, Json]) -> None:
 async def _labelled(
     guarded: GuardedRepository, study: str, edit: Callable[[dict[str, Json]], dict[str, Json]]
 ) -> str:
-    _identified(guarded, "ImagingStudy")
+    check_identified(guarded, "ImagingStudy")
     await guarded.change("ImagingStudy", study, edit, action="update", element="meta")
     return study
 
@@ -343,12 +338,17 @@ async def _link(
 
 
 async def _of_patient(guarded: GuardedRepository, patient: str) -> dict[str, Json]:
-    _identified(guarded, "Patient")
+    check_identified(guarded, "Patient")
     row = await guarded.read("Patient", patient, frozenset({"Patient.id"}))
     return {"patient": {"reference": f"Patient/{row.id}"}}
 
 
-def _identified(guarded: GuardedRepository, resource: str) -> None:
+def check_identified(guarded: GuardedRepository, resource: str) -> None:
+    """Refuse to change anything about anybody in the de-identified view.
+
+    Raises:
+        AccessDenied: The caller is in it; `resource` is what would be changed.
+    """
     # a pseudonym must not become part of a record that is about somebody
     if guarded.access.view != "identified":
         raise AccessDenied(
@@ -362,13 +362,34 @@ def _agent(agent: str) -> None:
         raise Invalid("agent: write issuer#subject, both exactly as the person's token has them")
 
 
-def _reason(reason: str, least: int = 1) -> None:
-    text = reason.strip()
-    if not least <= len(text) <= MOST_REASON or _CONTROL.search(text):
-        raise Invalid(f"reason: {least} to {MOST_REASON} characters, without control characters")
+def check_reason(reason: str, least: int = 1) -> None:
+    """Refuse a reason that is too short or long, or has control characters.
+
+    Raises:
+        Invalid: It will not do.
+    """
+    check_text("reason", reason, least, MOST_REASON)
 
 
-def _end(until: str | None) -> datetime | None:
+def check_uid(study: str) -> None:
+    """Refuse what cannot be a Study Instance UID.
+
+    Raises:
+        Invalid: It is none.
+    """
+    if len(study) > _MOST_UID or not _UID.fullmatch(study):
+        raise Invalid("study: write a Study Instance UID, digits and dots")
+
+
+def end_of(until: str | None) -> datetime | None:
+    """Give the moment at which what lasts until a FHIR date or time is over.
+
+    Args:
+        until: A date is included, a moment is not; None: there is no end.
+
+    Raises:
+        Invalid: It is none, or lies in the past.
+    """
     if until is None:
         return None
     first, after = interval(until)

@@ -3,7 +3,7 @@
 import asyncio
 import re
 import tempfile
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field
 
@@ -21,6 +21,8 @@ from fhir.guarded import GuardedRepository, patients_by_study
 _NAME_LENGTH = 255
 _ZIP = (b"PK\x03\x04", b"PK\x05\x06")
 _DICM = slice(128, 132)
+
+Add = Callable[[AsyncIterator[bytes]], Awaitable[Outcome]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +48,13 @@ class Upload:
     Attributes:
         received: What became of each, in their order; grows while they arrive.
         max_bytes: Of the body, and again of everything that its zip files hold.
+        add: Takes in one object, where that is more than `ingest.add`.
     """
 
     ingest: Ingest
     max_bytes: int
     received: list[Received] = field(default_factory=list)
+    add: Add | None = None
     _unpacked: int = 0
 
     async def receive(self, body: AsyncIterator[bytes], boundary: bytes) -> None:
@@ -60,17 +64,19 @@ class Upload:
             Invalid: The body is malformed or cut; what came before is received.
             TooLarge: The body is; what came before is received.
         """
-        refusal = TooLarge(f"a request may have {self.max_bytes:,} bytes; send several")
-        async for part in parts(limited(body, self.max_bytes, refusal), boundary):
+        async for part in parts(self._limited(body), boundary):
             name = _filename(part)
-            if name is None:
-                continue  # a field of the form, not a file
-            head, chunks = await _peeked(part.chunks)
-            if head.startswith(_ZIP) and head[_DICM] != b"DICM":
-                await self._open_zip(part.number, name or None, chunks)
-            else:
-                outcome = await self.ingest.add(chunks)
-                self.received.append(Received(part.number, name or None, None, outcome))
+            if name is not None:  # else a field of the form, not a file
+                await self._receive(part.number, name or None, part.chunks)
+
+    async def receive_file(self, body: AsyncIterator[bytes]) -> None:
+        """Take in a body that is one file: a DICOM object, or a zip file of them.
+
+        Raises:
+            Invalid: The body is cut; what came before is received.
+            TooLarge: The body is; what came before is received.
+        """
+        await self._receive(1, None, self._limited(body))
 
     async def settle(self) -> None:
         """Make the studies true for what was received."""
@@ -103,6 +109,21 @@ class Upload:
                     )
                 )
 
+    def _limited(self, body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        refusal = TooLarge(f"a request may have {self.max_bytes:,} bytes; send several")
+        return limited(body, self.max_bytes, refusal)
+
+    async def _receive(self, position: int, name: str | None, body: AsyncIterator[bytes]) -> None:
+        head, chunks = await _peeked(body)
+        if head.startswith(_ZIP) and head[_DICM] != b"DICM":
+            await self._open_zip(position, name, chunks)
+        else:
+            outcome = await self._add(chunks)
+            self.received.append(Received(position, name, None, outcome))
+
+    async def _add(self, chunks: AsyncIterator[bytes]) -> Outcome:
+        return await (self.add or self.ingest.add)(chunks)
+
     async def _open_zip(
         self, position: int, name: str | None, chunks: AsyncIterator[bytes]
     ) -> None:
@@ -118,7 +139,7 @@ class Upload:
                 if number > MAX_PARTS:
                     raise TooLarge(f"a zip file may have {MAX_PARTS:,} files; send several")
                 async with aclosing(self._unpacking(entry)) as pieces:
-                    outcome = await self.ingest.add(pieces)
+                    outcome = await self._add(pieces)
                 within = _without_controls(entry.name.removeprefix("!")) or None
                 self.received.append(Received(position, name, within, outcome))
 

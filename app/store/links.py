@@ -1,8 +1,10 @@
 """Links that open records to people, as scope variables of the one they open them to."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
+from typing import Any
 
 from app.store.database import Database
 from app.store.filters import mongo_filter
@@ -10,14 +12,43 @@ from fhir.granting import in_force
 from fhir.parameters import spelled
 from fhir.search import Has, all_of
 
-# Scope variable to the type of link that fills it, and to what the link names.
-VARIABLES: Mapping[str, tuple[str, str]] = MappingProxyType(
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """What a link says for a scope variable.
+
+    Attributes:
+        kind: Type of the link.
+        element: What it names: a patient, or a study.
+        access: Only links of this access; None: all.
+    """
+
+    kind: str
+    element: str
+    access: str | None = None
+
+    def of(self, link: Mapping[str, Any]) -> str | None:
+        """Give what a link names; None if it is none of these, or names nothing."""
+        other = self.kind != link["resourceType"] or self.access not in {None, link.get("access")}
+        if other or self.element not in link:
+            return None
+        value = link[self.element]
+        named: str = value["reference"] if isinstance(value, dict) else value
+        return named.removeprefix("Patient/")
+
+
+# Scope variable to what fills it.
+VARIABLES: Mapping[str, Named] = MappingProxyType(
     {
-        "care-team": ("CareTeam", "patient"),
-        "proxied": ("Proxy", "patient"),
-        "assigned": ("Assignment", "study"),
-        "assigned-patient": ("Assignment", "patient"),
-        "break-glass": ("BreakGlass", "patient"),
+        "care-team": Named("CareTeam", "patient"),
+        "proxied": Named("Proxy", "patient"),
+        "assigned": Named("Assignment", "study"),
+        "assigned-patient": Named("Assignment", "patient"),
+        "break-glass": Named("BreakGlass", "patient"),
+        "shared": Named("Share", "study"),
+        "shared-patient": Named("Share", "patient"),
+        "shared-file": Named("Share", "study", access="DOWNLOAD"),
+        "shared-file-patient": Named("Share", "patient", access="DOWNLOAD"),
     }
 )
 MOST_LINKS = 10_000  # what is beyond stays closed
@@ -45,21 +76,16 @@ class Links:
         found: dict[str, dict[str, None]] = {name: {} for name in wanted}
         cursor = self._grants.find(
             {
-                "resource.resourceType": {"$in": sorted({kind for kind, _ in wanted.values()})},
+                "resource.resourceType": {"$in": sorted({one.kind for one in wanted.values()})},
                 **mongo_filter(all_of((Has("agent", spelled(agent)), in_force(now)))),
             },
-            {"resource.resourceType": 1, "resource.patient": 1, "resource.study": 1},
+            {f"resource.{name}": 1 for name in ("resourceType", "patient", "study", "access")},
             limit=MOST_LINKS,
             batch_size=MOST_LINKS + 1,
         )
         for link in await cursor.to_list(MOST_LINKS):
-            resource = link["resource"]
-            for name, (kind, names) in wanted.items():
-                if kind == resource["resourceType"] and names in resource:
-                    value = resource[names]
-                    found[name][value["reference"] if isinstance(value, dict) else value] = None
-        return {
-            name: tuple(value.removeprefix("Patient/") for value in values)
-            for name, values in found.items()
-            if values
-        }
+            for name, named in wanted.items():
+                value = named.of(link["resource"])
+                if value is not None:
+                    found[name][value] = None
+        return {name: tuple(values) for name, values in found.items() if values}
