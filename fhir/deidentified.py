@@ -11,13 +11,13 @@ from typing import Any
 
 import orjson
 
-from fhir.asked import PLAIN, REFERENCES, Ask, asks, meaning, searchable
+from fhir.asked import OWN, PLAIN, REFERENCES, Ask, asks, meaning, searchable
 from fhir.burned_in import withheld
 from fhir.dicom_disguised import dicom_asks, dicom_disguised, dicom_meaning
 from fhir.dicom_keys import PATIENT_ID, Level
 from fhir.dicom_matching import Criterion, Equal
 from fhir.dicom_rows import Asked, DicomRow, Portion
-from fhir.disguised import Given, disguised, marked
+from fhir.disguised import Given, disguised, is_shown, marked
 from fhir.errors import AccessDenied, Invalid
 from fhir.pseudonyms import Disguise, Pseudonyms, Register
 from fhir.repository import (
@@ -27,6 +27,8 @@ from fhir.repository import (
     Sort,
     StoredHeader,
     StoredImage,
+    Tallied,
+    Tally,
     Wanted,
 )
 from fhir.search import Filter, Has, all_of, any_of, stored
@@ -124,6 +126,22 @@ class Deidentified:
             AccessDenied: The type, or what is searched by, is not in this view.
         """
         return await self._repository.count(resource, await self._meant(resource, tree))
+
+    async def count_by(self, resource: str, tree: Filter, tallies: Sequence[Tally]) -> Tallied:
+        """Count records by the values of parameters; codes that are not shown are not counted.
+
+        Raises:
+            AccessDenied: The type, or what is counted or searched by, is not in this view.
+        """
+        for one in tallies:
+            searchable(resource, one.parameter)
+        meant = await self._meant(resource, tree)
+        found = await self._repository.count_by(resource, meant, tallies)
+        counts = {
+            name: [(value, count) for value, count in some if is_shown(name, value)]
+            for name, some in found.counts.items()
+        }
+        return Tallied(found.total, counts)
 
     async def images_of(
         self, studies: Sequence[str], elements: frozenset[str], limit: int | None = None
@@ -224,19 +242,33 @@ class Deidentified:
         return await self._repository.count_dicom(await self._meant_dicom(asked))
 
     async def create(self, resource: Mapping[str, Json]) -> Record:
-        """Refuse to store anything.
+        """Store nothing but what is the caller's own (`OWN`).
 
         Raises:
-            AccessDenied: Always.
+            AccessDenied: It is anything else.
         """
-        raise _read_only(resource)
+        if resource["resourceType"] in OWN:
+            return await self._repository.create(resource)
+        raise _read_only(resource["resourceType"])
 
     async def replace(self, resource: Mapping[str, Json], version: int) -> Record | None:
-        """Refuse to change anything.
+        """Change nothing but what is the caller's own (`OWN`).
 
         Raises:
-            AccessDenied: Always.
+            AccessDenied: It is anything else.
         """
+        if resource["resourceType"] in OWN:
+            return await self._repository.replace(resource, version)
+        raise _read_only(resource["resourceType"])
+
+    async def remove(self, resource: str, identifier: str) -> bool:
+        """Delete nothing but what is the caller's own (`OWN`).
+
+        Raises:
+            AccessDenied: It is anything else.
+        """
+        if resource in OWN:
+            return await self._repository.remove(resource, identifier)
         raise _read_only(resource)
 
     async def _meant_dicom(self, asked: Asked) -> Asked:
@@ -410,8 +442,8 @@ def _shown_key(name: str, value: Json, given: Given) -> Json:
     return given.reference(value) if value and name in REFERENCES else value
 
 
-def _read_only(resource: Mapping[str, Json]) -> AccessDenied:
+def _read_only(resource: str) -> AccessDenied:
     return AccessDenied(
         "Nothing can be changed in the de-identified view.",
-        frozenset({f"{resource['resourceType']}.id"}),
+        frozenset({f"{resource}.id"}),
     )

@@ -30,7 +30,7 @@ from fhir.dicom_terms import (
     time_terms,
 )
 from fhir.errors import Invalid, NotSupported
-from fhir.parameters import fold
+from fhir.words import fold
 
 _MOST_KEYS: Final = 100
 _MOST_VALUES: Final = 1000

@@ -10,7 +10,7 @@ from typing import Any, Final
 from fhir.attributes import NAME_GROUPS, Attributes
 from fhir.dicom_keys import TIME_OF, Kind, Path, field_of, kind_of, words_of
 from fhir.errors import Invalid
-from fhir.parameters import fold
+from fhir.words import fold
 
 Term = str | int | float
 Terms = Mapping[str, Term | list[Term]]

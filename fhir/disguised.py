@@ -100,6 +100,16 @@ def moved(moment: str, days: int | None) -> str | None:
     return f"{day.isoformat()}{found[2] or ''}"
 
 
+def is_shown(parameter: str, token: str) -> bool:
+    """Say whether a study that is disguised may still have this value of a search parameter."""
+    match parameter:
+        case "modality":
+            return is_modality(token.removeprefix(f"{DCM}|"))
+        case "bodysite":
+            return token.startswith(f"{SNOMED_CT}|")
+    return True
+
+
 def _written(
     table: Mapping[str, Element], source: Mapping[str, Json], given: Given
 ) -> dict[str, Json]:

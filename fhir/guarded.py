@@ -1,30 +1,34 @@
 """The one guard: every door reads records through this repository, as its caller."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from fhir.access import MAX_IDS, Access, Action, Entry
-from fhir.elements import COORDINATES, REPEATS
-from fhir.errors import AccessDenied, NotFound
+from fhir.elements import COORDINATES, IN_STUDIES, REPEATS, covering
+from fhir.errors import AccessDenied, Invalid, NotFound
 from fhir.parameters import index
 from fhir.redaction import outermost, projection, without
 from fhir.repository import Position, Record, Repository, Sort, Wanted
 from fhir.search import (
+    Among,
     Filter,
     Has,
     Search,
+    Words,
     all_of,
     any_of,
     coordinates_of,
     matches,
     parameter,
     parameters_of,
+    with_words,
 )
 from policies.grants import Decision
 
 Json = Any
 _JOIN = frozenset({"ImagingStudy.series.uid"})
+MAX_IN_STUDIES = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +162,7 @@ class GuardedRepository:
             NotFound: Nothing has this id, or nothing the caller may know of.
         """
         plan = self.plan(resource, elements)
-        tree = self._narrowed("read", Search(resource, Has("_id", identifier)), plan)
+        tree = await self._there("read", Search(resource, Has("_id", identifier)), plan)
         records = await self.repository.find(resource, tree, wanted=self.wanted(plan), limit=1)
         if not records:
             self.access.note(Entry("read", resource, "failed", ids=(identifier,), total=0))
@@ -189,7 +193,7 @@ class GuardedRepository:
             AccessDenied: The type, or an element that is searched or sorted by, is closed.
         """
         plan = self.plan(search.resource, elements)
-        tree = self._narrowed(action, search, plan, page.sort)
+        tree = await self._there(action, search, plan, page.sort)
         records = await self.repository.find(
             search.resource,
             tree,
@@ -220,7 +224,7 @@ class GuardedRepository:
         """
         plan = self.plan(search.resource, elements)
         looked_at = coordinates_of(search.resource, parameter(search.resource, by))
-        narrowed = self._narrowed(
+        narrowed = await self._there(
             "search",
             Search(search.resource, search.tree, search.coordinates | looked_at),
             plan,
@@ -243,6 +247,15 @@ class GuardedRepository:
         total = sum(one.total or 0 for one in found.values())
         self._note("search", plan, rows, total, f"{by}={','.join(values)}")
         return found
+
+    async def rows(self, search: Search) -> Filter:
+        """Narrow a search to the rows that are there for the caller, for who counts them.
+
+        Raises:
+            AccessDenied: As `search`.
+        """
+        plan = self.plan(search.resource, frozenset({f"{search.resource}.id"}))
+        return await self._there("search", search, plan)
 
     async def create(self, resource: Mapping[str, Json]) -> None:
         """Store a new record, if the caller may create one like it.
@@ -336,7 +349,7 @@ class GuardedRepository:
         self.access.require(coordinate, action)
         opened = self.access.rows(self.access.grant.decision(coordinate, action), resource)
         plan = self.plan(resource, frozenset({f"{resource}.id"}))
-        tree = self._narrowed(action, Search(resource, Has("_id", identifier)), plan)
+        tree = await self._there(action, Search(resource, Has("_id", identifier)), plan)
         needed = self.wanted(plan).index | parameters_of(opened) | {"patient"}
         records = await self.repository.find(
             resource,
@@ -395,9 +408,11 @@ class GuardedRepository:
     def narrowed(self, search: Search, decision: Decision, action: str) -> Filter:
         """Narrow a search to the rows that a decision and the token's scopes leave.
 
+        Words are looked for only in what is open.
+
         Raises:
             AccessDenied: The token's scopes leave none, or are of another patient than is asked
-                for.
+                for; or words are looked for, and nothing that could hold them is open.
         """
         resource = search.resource
         within = self.access.within_scopes(resource, action, f"{resource}.id")
@@ -407,7 +422,69 @@ class GuardedRepository:
                 "The token is for another patient than the one asked for.",
                 frozenset({f"{resource}.id"}),
             )
-        return all_of((search.tree, self.access.rows(decision, resource), within))
+        tree = with_words(
+            search.tree, lambda words: self._open_words(resource, words, decision, action)
+        )
+        return all_of((tree, self.access.rows(decision, resource), within))
+
+    def _open_words(self, resource: str, words: Words, anchor: Decision, action: str) -> Filter:
+        """Look for words in each element on the rows alone where that one is open."""
+        closed: set[str] = set()
+        opened: dict[tuple[Decision, ...], tuple[str, ...]] = {}
+        for element in words.elements:
+            coordinate = covering(resource, element)
+            decisions = self.access.decisions(coordinate, on=resource)
+            if any(one.never for one in decisions):
+                closed.add(coordinate)
+            else:
+                needed = tuple(one for one in decisions if not _wherever(anchor, one))
+                opened[needed] = (*opened.get(needed, ()), element)
+        if not opened:
+            self.refused |= closed
+            self.access.refuse(f"{action} by", resource, closed)
+        return any_of(
+            all_of(
+                (
+                    *(self.access.rows(one, resource) for one in needed),
+                    replace(words, elements=elements),
+                )
+            )
+            for needed, elements in opened.items()
+        )
+
+    async def _there(
+        self, action: str, search: Search, plan: Plan, sort: Iterable[Sort] = ()
+    ) -> Filter:
+        """Narrow to the rows that are there for the caller: their own, in studies of theirs.
+
+        Raises:
+            Invalid: There are so many rows in studies that a study has to be named.
+        """
+        tree = self._narrowed(action, search, plan, sort)
+        if search.resource not in IN_STUDIES:
+            return tree
+        rows = await self.repository.find(
+            search.resource, tree, wanted=Wanted(frozenset({"study"})), limit=MAX_IN_STUDIES + 1
+        )
+        if len(rows) > MAX_IN_STUDIES:
+            raise Invalid(f"more than {MAX_IN_STUDIES:,} of {search.resource}: name a study")
+        studies = await self._open_studies(
+            action, search.resource, frozenset(row.resource["study"] for row in rows)
+        )
+        return all_of((tree, Among("study", studies)))
+
+    async def _open_studies(
+        self, action: str, resource: str, studies: frozenset[str]
+    ) -> frozenset[str]:
+        """Give those studies that are there, and there for the caller."""
+        plan = self.plan("ImagingStudy", frozenset({"ImagingStudy.id"}))
+        if plan.anchor.never:
+            self.access.refuse(action, resource, {"ImagingStudy.id"})
+        tree = self.narrowed(Search("ImagingStudy", Among("_id", studies)), plan.anchor, "read")
+        records = await self.repository.find(
+            "ImagingStudy", tree, wanted=Wanted(frozenset({"id"})), limit=max(len(studies), 1)
+        )
+        return frozenset(record.id for record in records)
 
     def _narrowed(
         self, action: str, search: Search, plan: Plan, sort: Iterable[Sort] = ()

@@ -7,7 +7,7 @@ from typing import Any, Literal, Protocol
 
 from fhir.dicom_rows import Asked, DicomRow, Portion
 from fhir.pseudonyms import Disguise
-from fhir.search import Filter, Index
+from fhir.search import EVERYTHING, Filter, Index
 
 Json = Any
 State = tuple[str | None, int]
@@ -64,6 +64,34 @@ class Wanted:
 
     elements: frozenset[str] | None = None
     index: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """Records are to be counted by the values of one search parameter, a token or a date.
+
+    Attributes:
+        most: So many values at most: of tokens the most frequent, of days the latest.
+        rows: Counted are only records that this finds as well.
+    """
+
+    parameter: str
+    most: int
+    rows: Filter = EVERYTHING
+
+
+@dataclass(frozen=True, slots=True)
+class Tallied:
+    """What was counted; a record counts once for each of its values.
+
+    Attributes:
+        total: Records in all.
+        counts: By parameter, value and count: a token as `system|code` (`fhir.parameters.spelled`),
+            a date as YYYY-MM-DD in UTC. What is no day, or has no code, is not counted.
+    """
+
+    total: int
+    counts: Mapping[str, list[tuple[str, int]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +203,14 @@ class Repository(Protocol):
         """Count records."""
         ...
 
+    async def count_by(self, resource: str, tree: Filter, tallies: Sequence[Tally]) -> Tallied:
+        """Count records by the values of parameters.
+
+        Raises:
+            Unavailable: It takes too long; the text says after how many seconds it was given up.
+        """
+        ...
+
     async def images_of(
         self, studies: Sequence[str], elements: frozenset[str], limit: int | None = None
     ) -> dict[str, list[dict[str, Json]]]:
@@ -247,5 +283,13 @@ class Repository(Protocol):
         ...
 
     async def replace(self, resource: Mapping[str, Json], version: int) -> Record | None:
-        """Store a record in place of its version; None, and nothing done, if it has moved on."""
+        """Store a record in place of its version; None, and nothing done, if it has moved on.
+
+        Raises:
+            Conflict: Another record has what only one may have.
+        """
+        ...
+
+    async def remove(self, resource: str, identifier: str) -> bool:
+        """Delete a record for good; say whether there was one."""
         ...

@@ -5,7 +5,7 @@ record at hand; the database adapter turns the tree into a query that a property
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from typing import Any, Literal
@@ -13,7 +13,8 @@ from typing import Any, Literal
 from fhir.dates import interval
 from fhir.elements import covering
 from fhir.errors import Invalid, NotSupported
-from fhir.parameters import PARAMETERS, Parameter, fold, spelled
+from fhir.parameters import PARAMETERS, Parameter, spelled
+from fhir.words import fold, sought
 
 Index = Mapping[str, Sequence[Any]]
 Prefix = Literal["eq", "ne", "gt", "lt", "ge", "le", "sa", "eb"]
@@ -21,6 +22,7 @@ _PREFIXES: tuple[Prefix, ...] = ("eq", "ne", "gt", "lt", "ge", "le", "sa", "eb")
 _MAX_CRITERIA = 100
 _MAX_VALUES = 200
 _MAX_LENGTH = 4096
+MAX_WORDS = 12  # of one text that is looked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,26 @@ class Text:
 
 
 @dataclass(frozen=True, slots=True)
+class Words:
+    """Some word of one of these elements begins in one of these ways, all of them folded.
+
+    Attributes:
+        elements: Paths; the guard leaves those that are open.
+    """
+
+    parameter: str
+    elements: tuple[str, ...]
+    beginnings: tuple[str, ...]
+
+    @property
+    def values(self) -> tuple[str, ...]:
+        """How the stored values begin that are meant."""
+        return tuple(
+            f"{element} {beginning}" for element in self.elements for beginning in self.beginnings
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Not:
     """The part does not match."""
 
@@ -93,7 +115,7 @@ class AnyOf:
     parts: tuple["Filter", ...] = ()
 
 
-Filter = Has | Among | Present | During | Text | Not | Stored | AllOf | AnyOf
+Filter = Has | Among | Present | During | Text | Words | Not | Stored | AllOf | AnyOf
 EVERYTHING = AllOf()
 NOTHING = AnyOf()
 
@@ -151,6 +173,9 @@ def matches(tree: Filter, index: Index) -> bool:
         case Text(parameter, value, anywhere):
             found = index.get(parameter, ())
             return any(value in one if anywhere else one.startswith(value) for one in found)
+        case Words():
+            found = index.get(tree.parameter, ())
+            return any(one.startswith(tree.values) for one in found)
         case Not(part):
             return not matches(part, index)
         case Stored(part):
@@ -159,6 +184,20 @@ def matches(tree: Filter, index: Index) -> bool:
             return all(matches(part, index) for part in parts)
         case AnyOf(parts):
             return any(matches(part, index) for part in parts)
+
+
+def with_words(tree: Filter, write: Callable[[Words], Filter]) -> Filter:
+    """Write the words anew that a caller looks for; what is stored stays as it is."""
+    match tree:
+        case Words():
+            return write(tree)
+        case Not(part):
+            return negated(with_words(part, write))
+        case AllOf(parts):
+            return all_of(with_words(part, write) for part in parts)
+        case AnyOf(parts):
+            return any_of(with_words(part, write) for part in parts)
+    return tree
 
 
 def parameters_of(tree: Filter) -> frozenset[str]:
@@ -202,11 +241,14 @@ class Search:
         resource: Type searched.
         tree: The criteria.
         coordinates: Elements that the criteria look at; searching needs the right to read them.
+        either: Elements whose words are looked for, each of them where it is open; searching
+            needs the right to read one of them.
     """
 
     resource: str
     tree: Filter = EVERYTHING
     coordinates: frozenset[str] = frozenset()
+    either: frozenset[str] = frozenset()
 
     def and_also(self, other: "Search") -> "Search":
         """Narrow by a second search on the same type."""
@@ -214,6 +256,7 @@ class Search:
             self.resource,
             all_of((self.tree, other.tree)),
             self.coordinates | other.coordinates,
+            self.either | other.either,
         )
 
 
@@ -238,13 +281,14 @@ def criteria(
     """
     parts: list[Filter] = []
     coordinates: set[str] = set()
+    either: set[str] = set()
     for name, value in pairs:
         if len(parts) == _MAX_CRITERIA:
             raise Invalid(f"more than {_MAX_CRITERIA} criteria")
         row, modifier = _parameter(resource, name)
         parts.append(_criterion(row, modifier, value, base_url, zone))
-        coordinates |= coordinates_of(resource, row)
-    return Search(resource, all_of(parts), frozenset(coordinates))
+        (either if row.by_element else coordinates).update(coordinates_of(resource, row))
+    return Search(resource, all_of(parts), frozenset(coordinates), frozenset(either))
 
 
 def coordinates_of(resource: str, row: Parameter) -> set[str]:
@@ -275,6 +319,9 @@ def _parameter(resource: str, name: str) -> tuple[Parameter, str]:
 def _criterion(row: Parameter, modifier: str, value: str, base_url: str, zone: tzinfo) -> Filter:
     if len(value) > _MAX_LENGTH:
         raise Invalid(f"{row.name}: longer than {_MAX_LENGTH} characters")
+    if modifier and row.by_element:
+        # whether there are words at all is told by no element in particular
+        raise NotSupported(f"{row.name}: takes no modifier")
     if modifier == "missing":
         if value not in {"true", "false"}:
             raise Invalid(f"{row.name}:missing takes true or false")
@@ -359,9 +406,20 @@ def _date(row: Parameter, option: str, zone: tzinfo) -> Filter:
 
 
 def _text(row: Parameter, modifier: str, text: str) -> Filter:
+    if row.by_element:
+        return _each_word(row, text)
     folded = fold(text)
     if not folded:
         raise Invalid(f"{row.name}: nothing to look for")
     if row.words:
         return all_of(Text(row.name, word, anywhere=True) for word in folded.split(" "))
     return Text(row.name, folded, anywhere=modifier == "contains")
+
+
+def _each_word(row: Parameter, text: str) -> Filter:
+    found = sought(text)
+    if not found:
+        raise Invalid(f"{row.name}: nothing to look for")
+    if len(found) > MAX_WORDS:
+        raise Invalid(f"{row.name}: more than {MAX_WORDS} words")
+    return all_of(Words(row.name, row.paths, one) for one in found)

@@ -3,8 +3,10 @@
 import re
 from typing import Any
 
+from bson.regex import Regex
+
 from fhir.dicom_matching import Between, Criterion, Empty, Equal, Like, Test
-from fhir.search import AllOf, Among, AnyOf, During, Filter, Has, Not, Present, Stored, Text
+from fhir.search import AllOf, Among, AnyOf, During, Filter, Has, Not, Present, Stored, Text, Words
 
 Query = dict[str, Any]
 
@@ -15,19 +17,20 @@ def mongo_filter(tree: Filter) -> Query:
     Values stand under explicit operators, so text never becomes an operator.
     """
     match tree:
-        case Has("_id", value):
-            return {"_id": {"$eq": value}}
         case Has(parameter, value):
-            return {f"index.{parameter}": {"$eq": value}}
+            return {_field(parameter): {"$eq": value}}
         case Among(parameter, values):
-            field = "_id" if parameter == "_id" else f"index.{parameter}"
-            return {field: {"$in": sorted(values)}}
+            return {_field(parameter): {"$in": sorted(values)}}
         case Present(parameter):
             return {f"index.{parameter}": {"$exists": True}}
         case During(parameter):
             return {f"index.{parameter}": {"$elemMatch": _during(tree)}}
         case Text(parameter, value, anywhere):
-            return {f"index.{parameter}": {"$regex": _regex(value, anywhere)}}
+            return {f"index.{parameter}": {"$regex": _regex(value, anywhere=anywhere)}}
+        case Words(parameter):
+            # one scan of one index; flags would keep the beginnings from being its bounds
+            begun = [Regex(_regex(value, anywhere=False)) for value in tree.values]
+            return {f"index.{parameter}": {"$in": begun}}
         case Not(part):
             return {"$nor": [mongo_filter(part)]}
         case Stored(part):
@@ -40,14 +43,17 @@ def mongo_filter(tree: Filter) -> Query:
             return _any(parts)
 
 
+def _field(parameter: str) -> str:
+    return "_id" if parameter == "_id" else f"index.{parameter}"
+
+
 def _any(parts: tuple[Filter, ...]) -> Query:
     # many values of one parameter are one index scan instead of a clause each
     values: dict[str, list[str]] = {}
     others: list[Query] = []
     for part in parts:
         if isinstance(part, Has):
-            field = "_id" if part.parameter == "_id" else f"index.{part.parameter}"
-            values.setdefault(field, []).append(part.value)
+            values.setdefault(_field(part.parameter), []).append(part.value)
         else:
             others.append(mongo_filter(part))
     clauses = [{field: {"$in": found}} for field, found in values.items()] + others
@@ -75,7 +81,7 @@ def _during(asked: During) -> Query:
             return {"high": {"$lte": low}}
 
 
-def _regex(text: str, anywhere: bool) -> str:
+def _regex(text: str, *, anywhere: bool) -> str:
     # folded text holds nothing to escape; who made it otherwise shall not write expressions
     literal = re.escape(text).replace("\\ ", " ")
     return literal if anywhere else f"^{literal}"

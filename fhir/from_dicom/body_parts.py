@@ -1,6 +1,7 @@
 """Body Part Examined as SNOMED CT: the defined terms of PS3.16 Annex L, Table L-1."""
 
 from collections.abc import Mapping
+from types import MappingProxyType
 
 BODY_PARTS: Mapping[str, tuple[str, str]] = {
     "3RDVENTRICLE": ("49841001", "Third ventricle"),
@@ -320,3 +321,6 @@ BODY_PARTS: Mapping[str, tuple[str, str]] = {
     "ZYGOMA": ("13881006", "Zygoma"),
 }
 """Defined term → (SNOMED CT code, meaning). ARM, LEG and THORAX are terms of earlier editions."""
+
+MEANINGS: Mapping[str, str] = MappingProxyType(dict(BODY_PARTS.values()))
+"""SNOMED CT code → meaning."""

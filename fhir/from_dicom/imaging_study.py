@@ -8,13 +8,14 @@ from fhir.attributes import Attributes, first, items
 from fhir.from_dicom.codes import Schemes, concepts, schemes
 from fhir.from_dicom.identifiers import issuer_of
 from fhir.from_dicom.modalities import acquisition_modalities
-from fhir.from_dicom.names import display
+from fhir.from_dicom.names import display, other_displays
 from fhir.from_dicom.people import practitioner, practitioners
 from fhir.from_dicom.shapes import Element, distinct, present, reference
 from fhir.from_dicom.site import Site
 from fhir.from_dicom.texts import line, lines, paragraph
 from fhir.from_dicom.times import date_time
 from fhir.from_dicom.uids import uid, uid_identifier
+from fhir.parameters import REPRESENTATION
 
 # FHIR JSON is read by people too: elements stand as R4 lists them.
 _ORDER = (
@@ -98,12 +99,16 @@ def subject(patient_id: str, attributes: Attributes) -> Element:
         patient_id: FHIR id of the Patient.
         attributes: Header of any instance of the study.
     """
-    name = display(first(attributes, "PatientName"))
+    said = first(attributes, "PatientName")
+    name = display(said)
     if line(attributes, "QualityControlSubject") == "YES":
         return {"type": "Device", "display": name or "Quality control phantom"}
     if items(attributes, "GroupOfPatientsIdentificationSequence"):
         return {"type": "Group", "display": name or "Group of subjects"}
-    return present(reference=f"Patient/{patient_id}", display=name)
+    others = [{"url": REPRESENTATION, "valueString": text} for text in other_displays(said)]
+    return present(
+        reference=f"Patient/{patient_id}", display=name, _display=present(extension=others)
+    )
 
 
 def assemble(

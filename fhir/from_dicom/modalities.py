@@ -20,6 +20,11 @@ def is_modality(code: str) -> bool:
     return code in _meanings()
 
 
+def meaning(code: str) -> str | None:
+    """Say in words what a modality is."""
+    return _meanings().get(code)
+
+
 @cache
 def acquisition_modalities() -> frozenset[str]:
     """Give the modalities that a study may be said to have; SR or SEG are none of them."""

@@ -44,6 +44,12 @@ def display(name: Any) -> str | None:
     )
 
 
+def other_displays(name: Any) -> list[str]:
+    """Write a name for reading in the component groups that `display` leaves out."""
+    texts = dict.fromkeys(_text(_components(name, group), group) for group in _GROUPS)
+    return [text for text in texts if text][1:]
+
+
 def _components(name: Any, group: str) -> list[str]:
     written = name.get(group) if isinstance(name, Mapping) else None
     parts = written.split("^") if isinstance(written, str) else []
