@@ -12,7 +12,7 @@ JOBS   ?= 2
 demo: $(VENV)/demo
 	$(BIN)/python -m app demo $(if $(PORT),--port $(PORT))
 
-test: $(VENV)/test tests/oidc/node_modules check
+test: $(VENV)/test tests/oidc/node_modules tests/portal/node_modules check
 	$(BIN)/pytest -n $(JOBS) --dist loadfile --cov --cov-report=term
 
 check: $(VENV)/test
@@ -34,7 +34,7 @@ lock:
 	$(LOCK) --group test --constraint requirements.lock --output-file tests/requirements.lock
 
 clean:
-	rm -rf $(VENV) .radiograph tests/oidc/node_modules .coverage
+	rm -rf $(VENV) .radiograph tests/oidc/node_modules tests/portal/node_modules .coverage
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Radiograph needs Python 3.11 or newer: make PYTHON=python3.11 …")'
@@ -48,7 +48,7 @@ $(VENV)/test: tests/requirements.lock | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r tests/requirements.lock
 	@touch $@ $(VENV)/demo
 
-tests/oidc/node_modules: tests/oidc/package-lock.json | $(VENV)/test
-	cd tests/oidc && PATH="$(NODE)/bin:$$PATH" node "$(NODE)/lib/node_modules/npm/bin/npm-cli.js" \
+tests/oidc/node_modules tests/portal/node_modules: %/node_modules: %/package-lock.json | $(VENV)/test
+	cd $* && PATH="$(NODE)/bin:$$PATH" node "$(NODE)/lib/node_modules/npm/bin/npm-cli.js" \
 		ci --omit=dev --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@

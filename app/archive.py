@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import parse_qsl
 from zoneinfo import ZoneInfo
@@ -20,19 +20,29 @@ from app.cache.records import Records
 from app.embedded.mongod import EmbeddedDatabase
 from app.identity.sessions import Sessions
 from app.identity.tokens import Identity
+from app.imaging.custody import StudyCustody
 from app.imaging.ingest import ENDPOINT_ID, Ingest
 from app.imaging.pictures import Pictures
+from app.job_expiry import failing_when_over
+from app.live.changes import LiveChanges
+from app.live.duty import Duty
+from app.live.sequencer import Sequencer
 from app.policy_desk import PolicyDesk
 from app.prefetch.prefetch import Prefetch
 from app.prefetch.rules import NONE, Rules, read_rules
 from app.pseudonym_key import pseudonym_key
 from app.settings import Settings
+from app.store.change_events import ChangeEvents
+from app.store.change_log import SEQUENCING, ChangeLog
 from app.store.changes import Deletions
 from app.store.database import Database, open_database, prepare
+from app.store.duties import Duties
+from app.store.jobs import JobTickets
 from app.store.ledger import Ledger
 from app.store.links import Links
 from app.store.notices import Notices
 from app.store.objects import open_objects
+from app.store.once import OnceStore
 from app.store.policy_versions import PolicyVersions
 from app.store.ports import ObjectStore
 from app.store.pseudonyms import PseudonymRegister
@@ -40,6 +50,7 @@ from app.store.records import MongoRepository
 from app.store.sessions import SessionStore
 from app.store.trail import Trail
 from fhir.access import Access
+from fhir.changes import Changes
 from fhir.deidentified import Deidentified
 from fhir.dicom_keys import BUILT_IN_KEYS, Catalogue
 from fhir.elements import COORDINATES
@@ -80,7 +91,14 @@ class Archive:
     cache: Cache
     deletions: Deletions
     prefetch: Prefetch
+    once: OnceStore
+    changes: Changes
     catalogue: Catalogue = BUILT_IN_KEYS
+
+    @property
+    def custody(self) -> StudyCustody:
+        """Where studies are deleted, restored and held."""
+        return StudyCustody(self.ingest, self.cache, self.settings.restore_window)
 
     async def access(self, caller: Caller, policy: Policy | None = None) -> Access:
         """Begin a request: it keeps the policy, and the links, that are in force now.
@@ -134,6 +152,7 @@ async def open_archive(settings: Settings) -> AsyncIterator[Archive]:
     async with AsyncExitStack() as stack:
         database = await open_chosen_database(settings, stack)
         await prepare(database)
+        changes = await stack.enter_async_context(_changes(settings, database))
         try:
             objects = await open_objects(settings)
         except ValueError as error:
@@ -177,8 +196,7 @@ async def open_archive(settings: Settings) -> AsyncIterator[Archive]:
         stack.push_async_callback(_cancelled, following)
         alerts = Alerts(Notices(database), settings.alert_url)
         await stack.enter_async_context(alerts.delivering())
-        address = f"{settings.base_url}/dicomweb"
-        await ledger.save_endpoint(endpoint(ENDPOINT_ID, address))
+        await ledger.save_endpoint(endpoint(ENDPOINT_ID, f"{settings.base_url}/dicomweb"))
         archive = Archive(
             settings,
             database,
@@ -199,9 +217,12 @@ async def open_archive(settings: Settings) -> AsyncIterator[Archive]:
             cache,
             deletions,
             prefetch,
+            OnceStore(database),
+            changes,
             catalogue,
         )
         await stack.enter_async_context(prefetch.working())
+        await stack.enter_async_context(failing_when_over(archive.repository, JobTickets(database)))
         yield archive
 
 
@@ -258,6 +279,15 @@ async def open_chosen_database(settings: Settings, stack: AsyncExitStack) -> Dat
     database = open_database(url, settings.database_name, settings.request_timeout)
     stack.callback(database.client.close)
     return database
+
+
+@asynccontextmanager
+async def _changes(settings: Settings, database: Database) -> AsyncIterator[LiveChanges]:
+    log = ChangeLog(database, timedelta(days=settings.change_days))
+    changes = LiveChanges(log)
+    sequencer = Sequencer(log, ChangeEvents(database, log))
+    async with changes.going_on(sequencer, Duty(Duties(database), SEQUENCING)):
+        yield changes
 
 
 def _sessions(settings: Settings, database: Database) -> Sessions:

@@ -32,18 +32,23 @@ from app.dimse.listener import listening
 from app.doctor import diagnose
 from app.identity.development import DevelopmentIssuer
 from app.identity.roles import CONFIDENTIALITY, ROLES
+from app.imaging.retention import Retention
 from app.imaging.sources import sources
 from app.imaging.sweep import sweep
 from app.loading import load, say, summary
 from app.logs import configure_logging, place
+from app.operations import portal_files
 from app.policing import add_policy_commands
 from app.serving import serve
 from app.settings import Settings, loopback
 from app.store.database import is_outage
+from app.store.duties import Duties
 from app.workers import Workers
 from fhir.errors import Invalid, ResourceError
 from policies.errors import PolicyError
 from schema.build import sdl
+from schema.changes import BREAKING, changes
+from schema.fhir_schema import fhir_sdl
 
 log = structlog.get_logger(__name__)
 
@@ -115,10 +120,18 @@ def _parser() -> argparse.ArgumentParser:
     token.add_argument("--scope", metavar="SCOPES", help='SMART, like "patient/*.rs user/*.r"')
     token.add_argument("--context", metavar="ID", help="Patient that a SMART app is launched for")
     token.add_argument("--minutes", type=int, default=60, metavar="N")
-    command("sweep", _sweep, "remove what interrupted uploads and deletions left over")
+    command("sweep", _sweep, "remove deleted studies whose time is up, and what was left over")
     command("reindex", _reindex, "derive every study and patient again from the stored headers")
     command("doctor", _doctor, "say what is reachable and what is wrong")
-    command("sdl", _sdl, "print the GraphQL schema")
+    schema = command("sdl", _sdl, "print the GraphQL schema")
+    schema.add_argument("--fhir", action="store_true", help="that of /fhir/$graphql")
+    schema.add_argument(
+        "--against",
+        type=Path,
+        metavar="OLD.graphql",
+        help="print what it breaks for clients of an older one instead; exit code 1 if anything",
+    )
+    command("types", _types, "write the types and the manifest of the portal's operations")
     policy = command("policy", lambda _: 2, "look after the policy files")
     add_policy_commands(policy)
     return parser
@@ -321,8 +334,11 @@ def _sweep(_arguments: argparse.Namespace) -> int:
 
     async def run() -> int:
         async with open_archive(_settings()) as archive:
+            duties = Duties(archive.database)
+            purged = await Retention(archive.custody, archive.audit, duties).purge()
             swept = await sweep(archive.ingest)
         say(
+            f"{purged} deleted studies removed whose time was up, "
             f"{swept.objects_removed} objects without instance removed, "
             f"{swept.partial_writes_removed} interrupted writes removed, "
             f"{swept.studies_settled} studies counted again, "
@@ -363,6 +379,27 @@ def _doctor(_arguments: argparse.Namespace) -> int:
     return 0 if well else 1
 
 
-def _sdl(_arguments: argparse.Namespace) -> int:
-    sys.stdout.write(sdl())
+def _sdl(arguments: argparse.Namespace) -> int:
+    written = fhir_sdl() if arguments.fhir else sdl()
+    if arguments.against is None:
+        sys.stdout.write(written)
+        return 0
+    found = changes(_text(arguments.against), written)
+    for change in found:
+        say(str(change))
+    return 1 if any(change.severity == BREAKING for change in found) else 0
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise Invalid(f"{path} is not a text in UTF-8") from error
+
+
+def _types(_arguments: argparse.Namespace) -> int:
+    for path, content in portal_files().items():
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(content)
+        say(str(path))
     return 0

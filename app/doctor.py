@@ -12,6 +12,7 @@ import httpx
 from app.archive import open_archive, open_book, open_chosen_database
 from app.cache.opening import open_cache
 from app.embedded.binary import available
+from app.live.webhooks import read_hooks
 from app.settings import Settings
 from app.store.ledger import Ledger
 from app.store.objects import open_objects
@@ -50,6 +51,7 @@ async def _parts(settings: Settings) -> AsyncIterator[Finding]:
     yield await _policy(settings)
     yield await _storage(settings)
     yield await _cache(settings)
+    yield await asyncio.to_thread(_webhooks, settings)
     async for finding in _issuers(settings):
         yield finding
     yield await _database(settings)
@@ -106,6 +108,15 @@ async def _cache(settings: Settings) -> Finding:
     if away:
         return Finding("cache", False, f"{said}; does not answer: {', '.join(away)}")
     return Finding("cache", True, said)
+
+
+def _webhooks(settings: Settings) -> Finding:
+    try:
+        hooks = read_hooks(settings.webhooks)
+    except PolicyError as error:
+        return Finding("webhooks", False, str(error))
+    told = ", ".join(one.name for one in hooks)
+    return Finding("webhooks", True, f"told of changes: {told or 'nobody'}")
 
 
 async def _database(settings: Settings) -> Finding:

@@ -15,7 +15,8 @@ from app.archive import Archive, open_archive
 from app.development import development_routes
 from app.dicomweb.routes import dicomweb_routes
 from app.doors import door_of
-from app.graphql import graphql_routes
+from app.graphql.live import Live
+from app.graphql.routes import Shortcut, graphql_operator, graphql_routes
 from app.guard import Guard
 from app.health import health_routes
 from app.pages import start_routes
@@ -52,12 +53,17 @@ def create_app(settings: Settings, archive: Archive | None = None) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
     )
+    operator = graphql_operator(settings, lambda: app.state.archive)
+    graphql = graphql_routes(settings, operator)
+    app.add_middleware(Shortcut, routes=graphql)
+    app.add_middleware(Live, settings=settings, operator=operator)
     app.add_middleware(Watch, prefetch=lambda: app.state.archive.prefetch)
     app.add_middleware(Guard, archive=lambda: app.state.archive)
     app.add_exception_handler(ResourceError, _refused)
     app.add_exception_handler(HTTPException, _refused_by_framework)
     app.add_exception_handler(RequestValidationError, _misunderstood)
     _add_routes(app, settings)
+    app.router.routes.extend(graphql)
     if archive is not None:
         app.state.archive = archive
     return app
@@ -84,7 +90,6 @@ def _add_routes(app: FastAPI, settings: Settings) -> None:
         app.include_router(development_routes(settings))
     app.include_router(fhir_routes(settings.base_url, __version__, _authorization_server(settings)))
     app.include_router(rest_routes())
-    app.router.routes.extend(graphql_routes(settings))
 
 
 def _authorization_server(settings: Settings) -> AuthorizationServer:

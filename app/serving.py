@@ -10,8 +10,17 @@ from typing import Final
 import uvicorn
 
 from app.archive import Archive
+from app.graphql.exchange import MAX_BODY_BYTES
+from app.imaging.retention import Retention
+from app.live.delivering import DELIVERING, Webhooks
+from app.live.duty import Duty
+from app.live.webhooks import read_hooks
 from app.main import create_app
 from app.settings import Settings
+from app.store.duties import Duties
+from app.store.hook_places import HookPlaces
+from fhir.errors import Invalid
+from policies.errors import PolicyError
 
 READY = b"r"
 CONNECTION = b"c"
@@ -39,6 +48,7 @@ async def serve(settings: Settings, archive: Archive, channel: socket.socket | N
         server_header=False,
         lifespan="off",  # the archive is open, and closed by who opened it
         timeout_graceful_shutdown=10,
+        ws_max_size=MAX_BODY_BYTES,
     )
     # what is there by now stays: looking through it again and again would find no garbage
     gc.collect()
@@ -47,8 +57,26 @@ async def serve(settings: Settings, archive: Archive, channel: socket.socket | N
     server = uvicorn.Server(config) if channel is None else Dealt(config, channel)
     # uvicorn raises the signal that stopped it again: what is open here is still to be closed
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    await server.serve()
+    webhooks = _webhooks(settings, archive)
+    retention = Retention(archive.custody, archive.audit, Duties(archive.database))
+    duty = Duty(Duties(archive.database), DELIVERING)
+    async with retention.working(), webhooks.delivering(duty):
+        await server.serve()
     return 0 if server.started else 1
+
+
+def _webhooks(settings: Settings, archive: Archive) -> Webhooks:
+    """Read whom to tell of changes.
+
+    Raises:
+        Invalid: It cannot be used; the message says what is wrong, and on which line.
+    """
+    try:
+        hooks = read_hooks(settings.webhooks)
+    except PolicyError as error:
+        raise Invalid(f"setting RADIOGRAPH_WEBHOOKS: {error}") from error
+    places = HookPlaces(archive.database)
+    return Webhooks(hooks, archive.changes, places, archive.begin, archive.audit)
 
 
 class Dealt(uvicorn.Server):

@@ -17,7 +17,7 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from policies.rules import Role
 
@@ -54,6 +54,16 @@ Duration = Annotated[timedelta, BeforeValidator(_seconds)]
 
 SiteCode = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
 """A site as tokens name it and `meta.tag` carries it."""
+
+
+def _listed(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    return frozenset(one.strip() for one in value.split(",") if one.strip())
+
+
+PersistedOnly = Annotated[frozenset[Role | Literal["*"]], BeforeValidator(_listed), NoDecode]
+"""Roles with commas between, or `*`."""
 
 
 AETitle = Annotated[str, Field(pattern=r"^[!-\[\]-~]([ -\[\]-~]{0,14}[!-\[\]-~])?$")]
@@ -232,6 +242,12 @@ class Settings(BaseSettings):
     break_glass_minutes: int = Field(
         60, ge=5, le=240, description="how long emergency access can be opened for at once"
     )
+    share_days: int = Field(
+        90, ge=1, le=3650, description="how far off the end of a share can be, in days"
+    )
+    upload_hours: int = Field(
+        24, ge=1, le=168, description="how long there is time for an upload that is announced"
+    )
     alert_url: str | None = Field(
         None,
         description="told of every emergency access by POST, {kind, id, at}; https, or loopback",
@@ -262,6 +278,14 @@ class Settings(BaseSettings):
         True, description="patients see their studies at once; false: once someone releases them"
     )
 
+    restore_window: Duration = Field(
+        timedelta(days=7),
+        ge=timedelta(0),
+        le=timedelta(days=90),
+        description="a deleted study can be restored for so long, in seconds, and is removed for "
+        "good then; 0: at once",
+    )
+
     pseudonym_key: SecretStr | None = Field(
         None,
         description="secret of 32 bytes or more behind all pseudonyms; absent: made once, and kept "
@@ -273,6 +297,31 @@ class Settings(BaseSettings):
         le=3650,
         description="the de-identified view shows dates, each patient's moved by up to so many "
         "days; absent: it shows none",
+    )
+
+    graphql_cost_per_minute: int = Field(
+        500_000,
+        ge=1000,
+        description="objects that one caller may ask GraphQL for in a minute; each of the WORKERS "
+        "of a machine gives its equal share, to the connections that it serves",
+    )
+    graphql_concurrent: int = Field(
+        4, ge=1, le=1000, description="GraphQL operations of one caller at once, in each worker"
+    )
+    graphql_timeout: Duration = Field(
+        timedelta(seconds=10),
+        ge=timedelta(seconds=1),
+        le=timedelta(seconds=300),
+        description="a GraphQL query that takes longer is ended, in seconds; mutations never are",
+    )
+    graphql_operations: Path | None = Field(
+        None,
+        description="JSON file of trusted GraphQL documents, {SHA-256 in hex: text}; read at start",
+    )
+    graphql_persisted_only: PersistedOnly = Field(
+        frozenset(),
+        description="roles with commas between, or *: whose token names one of them sends "
+        "documents of GRAPHQL_OPERATIONS and nothing else",
     )
 
     max_upload_bytes: int = Field(4 * 2**30, gt=0, description="one DICOM object")
@@ -308,6 +357,35 @@ class Settings(BaseSettings):
     prefetch: bool = Field(True, description="read ahead, by the rules of PREFETCH_RULES")
     prefetch_rules: Path = Field(
         Path("policies/prefetch.toml"), description="what is read ahead; read at start"
+    )
+    live_connections: int = Field(
+        20,
+        ge=1,
+        le=1000,
+        description="WebSockets and event streams of one caller at once, in each worker",
+    )
+    live_subscriptions: int = Field(
+        20, ge=1, le=1000, description="operations at once over one WebSocket"
+    )
+    live_patience: Duration = Field(
+        timedelta(seconds=10),
+        ge=timedelta(seconds=1),
+        le=timedelta(seconds=300),
+        description="a WebSocket that has not begun, or a listener that has not taken an event, "
+        "after so long is closed, in seconds",
+    )
+    live_check: Duration = Field(
+        timedelta(seconds=60),
+        ge=timedelta(seconds=1),
+        le=timedelta(seconds=600),
+        description="how often tokens and sessions of listeners are looked at while they are told "
+        "nothing, in seconds",
+    )
+    change_days: int = Field(
+        30, ge=1, le=3650, description="the sequence of changes goes back so many days"
+    )
+    webhooks: Path = Field(
+        Path("policies/webhooks.toml"), description="who is told of changes; read at start"
     )
     zero_preamble: bool = Field(
         False, description="the 128 bytes before `DICM` leave as zeros, whatever was stored"

@@ -62,6 +62,8 @@ class PatientSort(Enum):
     LAST_UPDATED_DESC = "-_lastUpdated"
     BIRTH_DATE = "birthdate"
     BIRTH_DATE_DESC = "-birthdate"
+    NAME = "name"
+    NAME_DESC = "-name"
 
 
 @strawberry.enum(description="What studies are sorted by; DESC is from the last to the first.")
@@ -138,6 +140,10 @@ def _whole(value: str) -> str:
     return value.replace("|", r"\|")
 
 
+_BEGINNINGS = (
+    "Words, each of which begins one of the record, in any order and spelling; looked for in what "
+    "you may read of"
+)
 _TOKENS = list[str] | None
 _IDS = list[strawberry.ID] | None
 _AGENTS = "People, as issuer#subject."
@@ -159,6 +165,7 @@ FILTERS: Mapping[str, tuple[Filter, ...]] = MappingProxyType(
             Filter("given", "given", "text", "A given name begins so.", str | None),
             Filter("birthDate", "birthdate", "range", "Born within.", DateRange | None),
             Filter("gender", "gender", "any", "male, female, other or unknown.", _TOKENS),
+            Filter("text", "text", "text", f"{_BEGINNINGS} name and numbers.", str | None),
         ),
         "ImagingStudy": (
             Filter("patient", "patient", "any", "Ids of Patients.", _IDS),
@@ -184,6 +191,14 @@ FILTERS: Mapping[str, tuple[Filter, ...]] = MappingProxyType(
             Filter("started", "started", "range", "Began within.", DateTimeRange | None),
             Filter("status", "status", "any", "available, registered, cancelled, …", _TOKENS),
             Filter("description", "description", "text", "Words it contains.", str | None),
+            Filter(
+                "text",
+                "text",
+                "text",
+                f"{_BEGINNINGS} patient name, accession number, descriptions, modalities and body "
+                "sites.",
+                str | None,
+            ),
         ),
         "Image": (
             Filter("study", "study", "id", "Study Instance UID.", strawberry.ID | None),
@@ -198,6 +213,42 @@ FILTERS: Mapping[str, tuple[Filter, ...]] = MappingProxyType(
             Filter("urgency", "urgency", "any", "routine, urgent or emergency.", _TOKENS),
             Filter("recorded", "date", "range", "Asked within.", DateTimeRange | None),
         ),
+        "ImageAnnotation": (
+            Filter("study", "study", "any", "Study Instance UIDs.", _IDS),
+            Filter("series", "series", "any", "Series Instance UIDs.", _IDS),
+            Filter("image", "image", "any", "SOP Instance UIDs.", _IDS),
+            Filter("author", "author", "any", _AGENTS, _TOKENS, _whole),
+            Filter("patient", "patient", "any", "Ids of Patients.", _IDS),
+            Filter("status", "status", "any", "active or entered-in-error.", _TOKENS),
+            Filter("recorded", "date", "range", "Written first within.", DateTimeRange | None),
+        ),
+        "DeletedStudy": (
+            Filter("study", "_id", "any", "Study Instance UIDs.", _IDS),
+            Filter("patient", "patient", "any", "Ids of Patients.", _IDS),
+            Filter("recorder", "recorder", "any", _AGENTS, _TOKENS, _whole),
+            Filter("recorded", "date", "range", "Deleted within.", DateTimeRange | None),
+            Filter("until", "end", "range", "Removed for good within.", DateTimeRange | None),
+        ),
+        "Hold": (
+            Filter("study", "study", "any", "Study Instance UIDs.", _IDS),
+            Filter("patient", "patient", "any", "Ids of Patients.", _IDS),
+            Filter("recorder", "recorder", "any", _AGENTS, _TOKENS, _whole),
+            Filter("started", "date", "range", "Placed within.", DateTimeRange | None),
+            Filter("lifted", "revoked", "there", "Whether it was lifted.", bool | None),
+        ),
+        "Job": (
+            Filter("agent", "agent", "any", _AGENTS, _TOKENS, _whole),
+            Filter("patient", "patient", "any", "Ids of Patients.", _IDS),
+            Filter(
+                "status",
+                "status",
+                "any",
+                "waiting, active, completed, cancelled or failed.",
+                _TOKENS,
+            ),
+            Filter("recorded", "date", "range", "Announced within.", DateTimeRange | None),
+        ),
+        "SavedView": (Filter("kind", "kind", "any", "studies or patients.", _TOKENS),),
         "Session": (
             Filter("agent", "agent", "any", _AGENTS, _TOKENS, _whole),
             Filter("started", "date", "range", "Began within.", DateTimeRange | None),
@@ -210,7 +261,19 @@ _SORTS: Mapping[str, Any] = MappingProxyType(
     {
         "Patient": list[PatientSort] | None,
         "ImagingStudy": list[StudySort] | None,
-        **dict.fromkeys((*LINKS, "ReleaseRequest", "Session"), list[DateSort] | None),
+        **dict.fromkeys(
+            (
+                *LINKS,
+                "ReleaseRequest",
+                "ImageAnnotation",
+                "DeletedStudy",
+                "Hold",
+                "SavedView",
+                "Session",
+                "Job",
+            ),
+            list[DateSort] | None,
+        ),
     }
 )
 
@@ -234,9 +297,14 @@ def slice_arguments(what: str, first: int | None = None) -> list[StrawberryArgum
     ]
 
 
+def filter_arguments(resource: str) -> list[StrawberryArgument]:
+    """Declare the arguments that narrow."""
+    return [argument(one.name, one.graphql_type, one.description) for one in FILTERS[resource]]
+
+
 def relay_arguments(resource: str) -> list[StrawberryArgument]:
     """Declare the arguments of a Relay connection."""
-    declared = [argument(one.name, one.graphql_type, one.description) for one in FILTERS[resource]]
+    declared = filter_arguments(resource)
     if resource in _SORTS:
         declared.append(argument("sort", _SORTS[resource], "Order; what is equal goes by id."))
     return [
@@ -274,12 +342,14 @@ def searched_by(resource: str, fetch: str) -> Mapping[str, str]:
         Argument to parameter. Arguments that are about the page are not among them.
     """
     match fetch:
-        case "page" | "studies":
+        case "page" | "studies" | "facets":
             return {one.name: one.parameter for one in FILTERS[resource]}
         case "list" | "connection":
             return {_argument_name(name): name for name in PARAMETERS[resource]}
         case "series":
             return {"uid": "series"}
+        case "event":
+            return {"patient": "patient", "study": "_id", "id": "_id"}
         case "one" | "image":
             return {"id": "_id", "uid": "_id"}
     return {}

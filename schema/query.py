@@ -4,14 +4,18 @@ import strawberry
 from strawberry.types.arguments import StrawberryArgument
 
 from schema.administration import check_policy, policy
+from schema.annotation import AnnotationRoots
 from schema.arguments import argument, fhir_arguments, relay_arguments
 from schema.coordinates import linked
+from schema.deletion import DeletionRoots
 from schema.endpoint import Endpoint as EndpointType
 from schema.explaining import explain_access
+from schema.facets import FacetRoots
 from schema.image import Image, ImagesConnection
 from schema.imaging_study import ImagingStudy as ImagingStudyType
 from schema.imaging_study import ImagingStudyConnection as ConnectionType
 from schema.imaging_study import ImagingStudySeries, StudiesConnection
+from schema.jobs import JobRoots
 from schema.links import Assignment, BreakGlass, CareTeam, Proxy
 from schema.paging import Connection
 from schema.patient import Patient as PatientType
@@ -24,7 +28,9 @@ from schema.policy import (
     ScopeVariableInput,
 )
 from schema.release_request import ReleaseRequest
+from schema.saved_view import SavedViewRoots
 from schema.session import Session
+from schema.sharing import ShareRoots
 
 _ID = [argument("id", strawberry.ID, "Logical id.")]
 
@@ -39,7 +45,7 @@ _FILES = argument(
 
 
 @strawberry.type(description="What can be read.")
-class Query:
+class Query(AnnotationRoots, DeletionRoots, JobRoots, ShareRoots, FacetRoots, SavedViewRoots):
     """Every root is null, with a coded error, where nothing is found or nothing may be seen."""
 
     patient = linked("Patient.id", PatientType | None, "One patient.", fetch="one", arguments=_ID)

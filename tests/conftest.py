@@ -16,6 +16,7 @@ from app.main import create_app
 from app.settings import Settings
 from app.store.objects import open_objects
 from app.store.ports import ObjectStore
+from tests.schema.asking import Ask, Reply, sent
 from tests.servers import S3Server, seaweed
 
 
@@ -120,6 +121,22 @@ def acting_as(archive: Archive) -> Callable[..., dict[str, str]]:
         return {"Authorization": f"Bearer {issuer.token(role, **who)}"}
 
     return headers
+
+
+@pytest.fixture
+def ask(client: httpx.AsyncClient, acting_as: Callable[..., dict[str, str]]) -> Ask:
+    """Send one GraphQL operation: `await ask("{...}", "billing", variables={...})`."""
+
+    async def send(
+        query: str,
+        role: str = "radiologist",
+        variables: object = None,
+        operation_name: str | None = None,
+        **who: str,
+    ) -> Reply:
+        return await sent(client, acting_as(role, **who), query, variables, operation_name)
+
+    return send
 
 
 @pytest.fixture

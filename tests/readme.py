@@ -1,6 +1,6 @@
-"""The settings table of README.md, written from the settings themselves.
+"""The tables of README.md that are written from what they describe: settings, costs, codes.
 
-`python -m tests.readme` puts it in its place.
+`python -m tests.readme` puts them in their places.
 """
 
 import re
@@ -11,12 +11,13 @@ from typing import Any
 from pydantic.fields import FieldInfo
 
 from app.settings import Settings
+from tests import catalogue, costs
 
 README = Path(__file__).parents[1] / "README.md"
-PLACE = re.compile(r"(<!-- settings -->\n).*?(<!-- /settings -->)", re.DOTALL)
+PLACE = re.compile(r"(<!-- (settings|cost|codes) -->\n).*?(<!-- /\2 -->)", re.DOTALL)
 
 
-def table() -> str:
+def settings() -> str:
     rows = ["| variable | default | what |", "|---|---|---|"]
     for name, field in Settings.model_fields.items():
         shown = _default(field.get_default(call_default_factory=True, validated_data={}))
@@ -25,7 +26,7 @@ def table() -> str:
 
 
 def _default(value: Any) -> str:
-    if value in (None, (), {}, ""):
+    if value in (None, (), {}, "", frozenset()):
         return ""
     text = f"{value.total_seconds():.0f} s" if hasattr(value, "total_seconds") else str(value)
     return f"`{text.lower() if isinstance(value, bool) else text}`"
@@ -35,10 +36,11 @@ def _about(field: FieldInfo) -> str:
     return (field.description or "").replace("|", "\\|")
 
 
-def with_table(text: str) -> str:
-    return PLACE.sub(lambda found: found[1] + table() + found[2], text)
+def with_tables(text: str) -> str:
+    written = {"settings": settings(), "cost": costs.table(), "codes": catalogue.table()}
+    return PLACE.sub(lambda found: found[1] + written[found[2]] + found[3], text)
 
 
 if __name__ == "__main__":
-    README.write_text(with_table(README.read_text(encoding="utf-8")), encoding="utf-8")
+    README.write_text(with_tables(README.read_text(encoding="utf-8")), encoding="utf-8")
     sys.exit(0)

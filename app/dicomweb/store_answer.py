@@ -27,6 +27,7 @@ FAILURE_REASONS: Final[Mapping[str, int]] = MappingProxyType(
         "different-bytes": DUPLICATE_INSTANCE,
         "unknown-transfer-syntax": SYNTAX_NOT_SUPPORTED,
         "being-deleted": PROCESSING_FAILURE,
+        "study-deleted": PROCESSING_FAILURE,
     }
 )
 """Failure reason by outcome; what is not here cannot be understood. Besides those of PS3.18 the

@@ -33,6 +33,7 @@ _OF_REASONS: Mapping[str, int] = MappingProxyType(
         "wrong-patient": MISMATCH,
         "different-bytes": DUPLICATE_INSTANCE,
         "being-deleted": PROCESSING_FAILURE,
+        "study-deleted": PROCESSING_FAILURE,
     }
 )
 

@@ -1,8 +1,11 @@
 """The REST door: `/postdicom`, over the request's guarded repository."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Path, Query, Request
+from fastapi import APIRouter, Body, Depends, Path, Query, Request
 from fastapi.responses import JSONResponse, Response
 from fastapi.security import HTTPBearer
 from pydantic import Field
@@ -11,9 +14,10 @@ from starlette.requests import ClientDisconnect
 from app.archive import Archive
 from app.doors import guarded, session
 from app.health import checks
-from app.imaging.sweep import delete_study
 from app.multipart import boundary
+from app.rest.annotations import add_annotations
 from app.rest.cache import add_cache
+from app.rest.changes import add_changes
 from app.rest.envelope import Described, Envelope, Failure, Metadata, PageMetadata, Shape
 from app.rest.files import DICOM, dicom_file
 from app.rest.permissions import Permissions, permissions
@@ -30,11 +34,11 @@ from app.rest.sessions import (
 )
 from app.rest.studies import StudyQuery, checked_uid, list_studies, not_found, one_study
 from app.rest.study import Study, StudyDetail
+from app.rest.tickets import add_uploads
 from app.rest.trail import Access, TrailQuery, list_accesses
 from app.rest.uploads import Upload
-from fhir.access import Entry
+from fhir.deleting import delete_study, restore_study
 from fhir.errors import Invalid, NotFound, ResourceError, TooLarge, Unavailable
-from fhir.guarded import patients_of
 from fhir.images import stored_image
 
 _FORM = "multipart/form-data"
@@ -59,8 +63,24 @@ class Health(Shape):
     checks: dict[str, str] = Field(examples=[{"database": "answers"}])
 
 
+class Deletion(Shape):
+    """Why a study is deleted."""
+
+    reason: str = Field(description="1 to 500 characters", examples=["Wrong patient"])
+
+
 class Deleted(Shape):
-    """A study that is no more."""
+    """A study that is deleted."""
+
+    study_instance_uid: str
+    restorable_until: datetime | None = Field(
+        description="until when it can be restored; null: it is gone for good",
+        examples=["2024-03-07T10:15:00Z"],
+    )
+
+
+class Restored(Shape):
+    """A study that is back."""
 
     study_instance_uid: str
 
@@ -80,7 +100,10 @@ def rest_routes() -> APIRouter:
     _add_images(closed)
     _add_audit(closed)
     _add_sessions(closed)
+    add_annotations(closed, _failures)
     add_cache(closed, _failures)
+    add_changes(closed, _failures)
+    add_uploads(closed, _failures)
     _add_health(router)
     router.include_router(closed)
     return router
@@ -137,11 +160,27 @@ def _add_studies(router: APIRouter) -> None:
         """
         return await _store(request)
 
-    @router.delete("/studies/{study_uid}", responses=_failures(403, 404))
-    async def remove_study(request: Request, study_uid: Uid) -> Envelope[Deleted]:
-        """Delete a study with its images."""
-        await _delete(request, study_uid)
-        return Envelope[Deleted](data=Deleted(study_instance_uid=study_uid))
+    @router.delete("/studies/{study_uid}", responses=_failures(400, 403, 404, 409))
+    async def remove_study(
+        request: Request, study_uid: Uid, deletion: Annotated[Deletion | None, Body()] = None
+    ) -> Envelope[Deleted]:
+        """Delete a study with its images: nobody finds it any more, and it can be restored.
+
+        A study on which a legal hold is in force is not deleted.
+        """
+        reason = deletion.reason if deletion else None
+        custody = _archive(request).custody
+        with _missing_studies():
+            until = await delete_study(guarded(request), custody, checked_uid(study_uid), reason)
+        return Envelope[Deleted](data=Deleted(study_instance_uid=study_uid, restorable_until=until))
+
+    @router.post("/studies/{study_uid}/restore", responses=_failures(403, 404))
+    async def bring_back_study(request: Request, study_uid: Uid) -> Envelope[Restored]:
+        """Bring a deleted study back, as it was, while it is kept."""
+        custody = _archive(request).custody
+        with _missing_studies():
+            await restore_study(guarded(request), custody, checked_uid(study_uid))
+        return Envelope[Restored](data=Restored(study_instance_uid=study_uid))
 
 
 def _add_images(router: APIRouter) -> None:
@@ -229,20 +268,13 @@ async def _store(request: Request) -> Response:
     return JSONResponse(answer.model_dump(mode="json", by_alias=True), status_code=status)
 
 
-async def _delete(request: Request, uid: str) -> None:
-    repository = guarded(request)
-    archive = _archive(request)
-    repository.access.require("ImagingStudy.id", "delete")
+@contextmanager
+def _missing_studies() -> Iterator[None]:
+    """Say of a study that is not found what every route of studies says."""
     try:
-        record = await repository.permitted("ImagingStudy", checked_uid(uid), "delete")
+        yield
     except NotFound as error:
         raise not_found() from error
-    if not await delete_study(archive.ledger, archive.objects, uid, archive.cache):
-        raise not_found()  # somebody else was quicker
-    patients = patients_of([record])
-    repository.access.note(
-        Entry("delete", "ImagingStudy", "allowed", ids=(uid,), patients=patients, total=1)
-    )
 
 
 def _archive(request: Request) -> Archive:
@@ -255,6 +287,8 @@ _SAID = {
     401: "INVALID_CREDENTIALS: no token, or one that does not hold",
     403: "ACCESS_DENIED: `details.coordinates` names what the policy closes",
     404: "STUDY_NOT_FOUND or NOT_FOUND: not there, or not for you",
+    410: "CHANGES_LOST: what changed since `after` is not known any more; begin anew",
+    409: "COMPLIANCE_VIOLATION: a legal hold is in force; the message says who may lift it",
     415: "UNSUPPORTED_MEDIA_TYPE: not multipart/form-data",
     416: "RANGE_NOT_SATISFIABLE: the object ends before",
     503: "NETWORK_ERROR: a store does not answer; try again later",

@@ -42,31 +42,63 @@ def tags(site: str | None, *, released: bool) -> list[dict[str, str]]:
 
 sites = st.none() | st.sampled_from(SITES)
 references = st.sampled_from(PATIENTS).map(lambda one: {"reference": f"Patient/{one}"})
-MADE: Mapping[str, st.SearchStrategy[dict[str, Any]]] = {
-    "Patient": st.builds(lambda site: {"meta": {"tag": tags(site, released=False)}}, site=sites),
-    "ImagingStudy": st.builds(
-        lambda subject, label, released, site, modalities: {
-            "subject": subject,
-            "meta": {
-                "security": [{"system": CONFIDENTIALITY, "code": label}] if label else [],
-                "tag": tags(site, released=released),
+MADE: Mapping[str, st.SearchStrategy[dict[str, Any]]] = (
+    {
+        "Patient": st.builds(
+            lambda site: {"meta": {"tag": tags(site, released=False)}}, site=sites
+        ),
+        "ImagingStudy": st.builds(
+            lambda subject, label, released, site, modalities: {
+                "subject": subject,
+                "meta": {
+                    "security": [{"system": CONFIDENTIALITY, "code": label}] if label else [],
+                    "tag": tags(site, released=released),
+                },
+                "series": [{"modality": {"system": DCM, "code": one}} for one in modalities],
             },
-            "series": [{"modality": {"system": DCM, "code": one}} for one in modalities],
-        },
-        subject=references,
-        label=st.sampled_from([*LABELS, None]),
-        released=st.booleans(),
-        site=sites,
-        modalities=st.lists(st.sampled_from(["CT", "MR", "US"]), max_size=2),
-    ),
-} | {
-    kind: st.builds(
-        lambda agent, patient: {"agent": agent, "requester": agent, "patient": patient},
-        agent=st.sampled_from(AGENTS),
-        patient=references,
-    )
-    for kind in ("CareTeam", "Proxy", "Assignment", "BreakGlass", "ReleaseRequest", "Session")
-}
+            subject=references,
+            label=st.sampled_from([*LABELS, None]),
+            released=st.booleans(),
+            site=sites,
+            modalities=st.lists(st.sampled_from(["CT", "MR", "US"]), max_size=2),
+        ),
+    }
+    | {
+        kind: st.builds(
+            lambda agent, patient: {"agent": agent, "requester": agent, "patient": patient},
+            agent=st.sampled_from(AGENTS),
+            patient=references,
+        )
+        for kind in (
+            "CareTeam",
+            "Proxy",
+            "Assignment",
+            "BreakGlass",
+            "ReleaseRequest",
+            "Session",
+            "SavedView",
+        )
+    }
+    | {
+        "Share": st.builds(
+            lambda agents, patient, recorder: {
+                "agent": agents,
+                "patient": patient,
+                "recorder": recorder,
+            },
+            agents=st.lists(st.sampled_from(AGENTS), unique=True),
+            patient=references,
+            recorder=st.sampled_from(AGENTS),
+        ),
+        "Job": st.builds(lambda agent: {"agent": agent}, agent=st.sampled_from(AGENTS)),
+        "ImageAnnotation": st.builds(
+            lambda author, patient, study: {"author": author, "patient": patient, "study": study},
+            author=st.sampled_from(AGENTS),
+            patient=references,
+            study=st.sampled_from(STUDIES),
+        ),
+    }
+)
 
 
 def records(resource: str) -> st.SearchStrategy[list[dict[str, Any]]]:
@@ -100,6 +132,10 @@ linked = st.fixed_dictionaries(
         "assigned": some(STUDIES),
         "assigned-patient": some(PATIENTS),
         "break-glass": some(PATIENTS),
+        "shared": some(STUDIES),
+        "shared-patient": some(PATIENTS),
+        "shared-file": some(STUDIES),
+        "shared-file-patient": some(PATIENTS),
     }
 )
 

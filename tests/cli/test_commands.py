@@ -1,5 +1,6 @@
 """What commands print, and the codes they end with."""
 
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -122,6 +123,7 @@ async def test_a_doctor_finds_nothing_wrong_with_a_fresh_installation(fresh: Ins
         "policy",
         "storage",
         "cache",
+        "webhooks",
         "embedded database",
         "service",
     ]
@@ -133,9 +135,11 @@ async def test_a_doctor_names_everything_that_is_wrong_and_goes_on(
     database, storage, issuer, cache = free_ports(4)
     with (policy / "rules.csv").open("a") as rules:
         rules.write("p, radiologist, Patient.nmae, read, any, allow\n")
+    (policy / "webhooks.toml").write_text('[[hook]]\nname = "x"\nurl = "http://example.org"\n')
     sick = with_settings(
         fresh,
         database_url=f"mongodb://user:hidden@127.0.0.1:{database}/",
+        webhooks=str(policy / "webhooks.toml"),
         request_timeout="1",
         storage_url="s3://bucket/prefix",
         storage_endpoint=f"http://127.0.0.1:{storage}",
@@ -153,7 +157,8 @@ async def test_a_doctor_names_everything_that_is_wrong_and_goes_on(
         if line.startswith("WRONG")
     }
     issuer_name = f"issuer http://127.0.0.1:{issuer}"
-    assert set(wrong) == {"policy", "storage", "cache", "database", issuer_name}
+    assert set(wrong) == {"policy", "storage", "cache", "webhooks", "database", issuer_name}
+    assert "webhooks.toml:3: url: " in wrong["webhooks"]
     assert "does not answer: redis" in wrong["cache"]
     assert "rules.csv:" in wrong["policy"]
     assert "Patient.nmae" in wrong["policy"]
@@ -203,6 +208,53 @@ async def test_the_schema_is_printed(fresh: Installation) -> None:
     ran = await fresh.run("sdl")
     assert ran.code == 0
     assert ran.out.count("type Query {") == 1
+
+
+async def test_the_schema_breaks_nothing_of_itself(fresh: Installation, tmp_path: Path) -> None:
+    older = tmp_path / "older.graphql"
+    for kind in ((), ("--fhir",)):
+        older.write_text((await fresh.run("sdl", *kind)).out, encoding="utf-8")
+        ran = await fresh.run("sdl", *kind, "--against", older)
+        assert (ran.code, ran.out, ran.err) == (0, "", "")
+
+
+async def test_what_the_schema_breaks_is_printed_and_ends_with_1(
+    fresh: Installation, tmp_path: Path
+) -> None:
+    older = tmp_path / "older.graphql"
+    written = (await fresh.run("sdl")).out
+    older.write_text(written.replace("type Query {", "type Query {\n  gone: ID\n"), "utf-8")
+    ran = await fresh.run("sdl", "--against", older)
+    assert (ran.code, ran.out, ran.err) == (1, "breaking: Field Query.gone was removed.\n", "")
+
+
+async def test_what_only_might_surprise_clients_is_printed_and_ends_with_0(
+    fresh: Installation, tmp_path: Path
+) -> None:
+    older = tmp_path / "older.graphql"
+    written = (await fresh.run("sdl")).out
+    older.write_text(re.sub(r"\n  NAME_DESC\b", "", written, count=1), "utf-8")
+    ran = await fresh.run("sdl", "--against", older)
+    assert (ran.code, ran.out) == (0, "dangerous: Enum value PatientSort.NAME_DESC was added.\n")
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (None, "No such file or directory"),
+        (b"nothing of the kind", "the older schema cannot be read: Syntax Error"),
+        (b"\xff\xfe", "is not a text in UTF-8"),
+    ],
+)
+async def test_an_older_schema_that_cannot_be_read_is_refused(
+    fresh: Installation, tmp_path: Path, content: bytes | None, problem: str
+) -> None:
+    older = tmp_path / "older.graphql"
+    if content is not None:
+        older.write_bytes(content)
+    ran = await fresh.run("sdl", "--against", older)
+    assert (ran.code, ran.out) == (1, "")
+    assert problem in ran.err
 
 
 async def test_no_command_is_misuse(fresh: Installation) -> None:

@@ -159,7 +159,7 @@ async def test_a_deleted_study_is_found_at_no_level(archive: Archive, ask: Any) 
     await archive.ingest.store(pieces(of("gone")))
     gone = uid("gone", "study")
     assert rows(await ask(f"studies?StudyInstanceUID={gone}", "radiologist")) == [[gone]]
-    await archive.ledger.hide(gone)
+    await archive.ledger.deleted.hide(gone)
     for path in (
         f"studies?StudyInstanceUID={gone}",
         "studies?PatientID=ID-gone",

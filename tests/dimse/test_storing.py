@@ -21,7 +21,7 @@ from tests.dimse.conftest import MAX_UPLOAD_BYTES
 from tests.dimse.peers import connected, contexts, raw_store
 
 CT = str(uid.CTImageStorage)
-PASSING = {"audit_events", "leases"}
+PASSING = {"audit_events", "leases", "changes", "duties"}
 
 
 def body(data: bytes) -> bytes:

@@ -8,6 +8,7 @@ from graphql import GraphQLField, GraphQLObjectType, GraphQLSchema, get_named_ty
 from app.imaging.ingest import ENDPOINT_ID
 from schema.build import build_schema
 from schema.coordinates import Kind, Policy, policy_of
+from tests.doors.planted import JOB_ID
 from tests.doors.sight import Json, Target, Visit, filled
 
 OWN = frozenset({"own"})
@@ -30,6 +31,14 @@ ARGUMENTS: Mapping[str, str] = {
         ("careTeams", "proxies", "assignments", "breakGlasses", "releaseRequests", "sessions"),
         "(first: 100)",
     ),
+    "shares": "(first: 100)",
+    "annotations": "(first: 100)",
+    "job": f'(id: "{JOB_ID}")',
+    "jobs": "(first: 100)",
+    "savedViews": "(first: 100)",
+    "studyFacets": '(identifier: ["urn:oid:{study}"])',
+    "deletedStudies": "(first: 100)",
+    "holds": "(first: 100)",
     "policy": "",
     "checkPolicy": "(files: [])",
     "explainAccess": '(roles: ["nurse"], element: "Patient.name", action: "read")',
@@ -37,7 +46,11 @@ ARGUMENTS: Mapping[str, str] = {
 # Roots of which a request takes some at a time, for it may have 1,000 fields and 2,000 tokens.
 _AT_ONCE = 4
 # What a root or link looks for its rows by, besides what it declares.
-_BY = {"Query.series": ("ImagingStudy.series.uid",), "Patient.studies": ("ImagingStudy.subject",)}
+_BY = {
+    "Query.series": ("ImagingStudy.series.uid",),
+    "Query.studyFacets": ("ImagingStudy.identifier",),
+    "Patient.studies": ("ImagingStudy.subject",),
+}
 
 
 @cache
@@ -69,20 +82,24 @@ async def _ask(visit: Visit, names: Iterable[str]) -> None:
     if answer.status_code != 200:
         return
     for name in names:
-        value, policy = body["data"][name], _policy(roots()[name])
-        kind = get_named_type(roots()[name].type)
-        assert isinstance(kind, GraphQLObjectType)
-        around = {*_coordinates(policy), f"{policy.resource}.id", *_BY.get(f"Query.{name}", ())}
-        if policy.resource == "Image":
-            around.add("ImagingStudy.id")
-        _Look(visit).rows(name, kind, value, frozenset(around))
+        look(visit, name, roots()[name], body["data"][name])
+
+
+def look(visit: Visit, name: str, root: GraphQLField, value: Json) -> None:
+    """Note what the value of a root tells."""
+    policy, kind = _policy(root), get_named_type(root.type)
+    assert isinstance(kind, GraphQLObjectType)
+    around = {*_coordinates(policy), f"{policy.resource}.id", *_BY.get(f"Query.{name}", ())}
+    if policy.resource == "Image":
+        around.add("ImagingStudy.id")
+    _Look(visit).rows(name, kind, value, frozenset(around))
 
 
 def written(name: str, target: Target) -> str:
     """Write one root with everything that can be asked for within it."""
     kind = get_named_type(roots()[name].type)
     assert isinstance(kind, GraphQLObjectType)
-    return f"{name}{arguments(name, target)} {_selection(kind, 7, links=name[0].islower())}"
+    return f"{name}{arguments(name, target)} {selection(kind, 7, links=name[0].islower())}"
 
 
 def arguments(name: str, target: Target) -> str:
@@ -91,14 +108,15 @@ def arguments(name: str, target: Target) -> str:
 
 
 @cache
-def _selection(kind: GraphQLObjectType, depth: int, *, links: bool) -> str:
+def selection(kind: GraphQLObjectType, depth: int, *, links: bool) -> str:
+    """Write everything that can be asked for within a type."""
     parts = []
     for name, one in _fields(kind, links=links):
         inner = get_named_type(one.type)
         deeper = links and _policy(one).kind is not Kind.LINK
         if not isinstance(inner, GraphQLObjectType):
             parts.append(name)
-        elif depth and (below := _selection(inner, depth - 1, links=deeper)) != "{ __typename }":
+        elif depth and (below := selection(inner, depth - 1, links=deeper)) != "{ __typename }":
             parts.append(f"{name} {below}")
     return f"{{ {' '.join(parts) or '__typename'} }}"
 
@@ -143,7 +161,7 @@ class _Look:
                 self.rows(f"{where}.{name}", node, one[name], around)
         elif kind.name not in self._ids or self._is_planted(kind.name, value):
             self._look(where, kind, value, around, None)
-        elif kind.name == "Session" and value["agent"] == self._visit.agent:
+        elif kind.name in {"Session", "SavedView"} and value["agent"] == self._visit.agent:
             self._look(f"own {where}", kind, value, around, OWN)
 
     def _is_planted(self, kind: str, value: Json) -> bool:

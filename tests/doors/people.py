@@ -17,22 +17,27 @@ def _same(*scopes: str, on: str) -> dict[str, frozenset[str]]:
     return dict.fromkeys(on.split(), frozenset(scopes))
 
 
-_ABOUT_ME = _same("about-me", on="CareTeam Proxy BreakGlass ReleaseRequest")
+_ABOUT_ME = _same("about-me", on="CareTeam Proxy BreakGlass ReleaseRequest") | _same(
+    "about-me", "proxied", on="Share"
+)
 _RECORD = "Patient ImagingStudy"
+_WRITTEN = "ImageAnnotation"
 # Relation to the scopes that hold on what is planted, by type of record. The scopes that hold
 # whoever asks (`released`, `unrestricted`) are left out: the shipped rules name none of them.
 HELD: Mapping[str, Mapping[str, frozenset[str]]] = MappingProxyType(
     {
         "no relation": {},
-        "care team": _same("care-team", on=f"{_RECORD} CareTeam ReleaseRequest"),
-        "assigned": _same("assigned", on=_RECORD),
-        "broke the glass": _same("break-glass", on=_RECORD),
+        "care team": _same("care-team", on=f"{_RECORD} CareTeam Share ReleaseRequest {_WRITTEN}"),
+        "assigned": _same("assigned", on=f"{_RECORD} {_WRITTEN}"),
+        "broke the glass": _same("break-glass", on=f"{_RECORD} {_WRITTEN}"),
         "own": _same("own", "proxied", on=_RECORD) | _ABOUT_ME,
         "own, sensitive": _same("own", "proxied", on="Patient")
         | _same("locked", on="ImagingStudy")
         | _ABOUT_ME,
-        "proxy by link": _same("proxied", on=_RECORD),
-        "proxy by link, sensitive": _same("proxied", on="Patient"),
+        "proxy by link": _same("proxied", on=f"{_RECORD} Share"),
+        "proxy by link, sensitive": _same("proxied", on="Patient Share"),
+        "shared with": _same("shared", on=_RECORD),
+        "shared with, files": _same("shared", "shared-file", on=_RECORD),
         "stranger": {},
         "project": _same("deidentified", on=_RECORD),
     }
@@ -79,17 +84,22 @@ class Person:
 def relations(role: str) -> tuple[str, ...]:
     """List the relations that a role can have."""
     if role in TREATING:
-        return ("no relation", "care team", "assigned", "broke the glass")
+        shared = ("shared with", "shared with, files") if role == "nurse" else ()
+        return ("no relation", "care team", "assigned", "broke the glass", *shared)
     if role == "patient":
         return ("own", "own, sensitive", "stranger")
     if role == "proxy":
         linked = ("proxy by link", "proxy by link, sensitive")
         return ("own", "own, sensitive", *linked, "stranger")
-    return ("project",) if role in WITHOUT_IDENTITY else ("no relation",)
+    if role in WITHOUT_IDENTITY:
+        return ("project",)
+    return ("no relation",)
 
 
 PEOPLE = tuple(Person(role, one) for role in sorted(ROLES) for one in relations(role))
 IDENTIFIED = tuple(one for one in PEOPLE if one.role not in WITHOUT_IDENTITY)
 RESEARCHER = Person("researcher", "project")
+# They announce uploads.
+UPLOADING = ("admin", "radiologist", "technologist")
 # They see together all that anybody sees.
 WATCHERS = tuple(Person(role, "no relation") for role in ("admin", "auditor", "radiologist"))

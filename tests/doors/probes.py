@@ -12,13 +12,16 @@ from app.imaging.ingest import ENDPOINT_ID
 from app.rest.sessions import Session
 from app.rest.study import Series, Study, StudyDetail
 from app.rest.trail import Access
+from fhir.annotation_files import ANNOTATION_ELEMENTS
 from fhir.elements import ELEMENTS
 from fhir.images import FILE_ELEMENTS
+from tests.doors.fhir_graphql_probe import through_fhir_graphql
 from tests.doors.graphql_probe import through_graphql
 from tests.doors.metadata_probe import through_metadata
 from tests.doors.planted import SESSION_ID, SOMEBODY
 from tests.doors.qido_probe import through_qido
 from tests.doors.sight import Json, Visit
+from tests.doors.subscription_probe import through_subscriptions
 
 Probe = Callable[[Visit], Awaitable[None]]
 OWN = frozenset({"own"})
@@ -94,9 +97,13 @@ async def through_rest(visit: Visit) -> None:
         f"/postdicom/images/{target.instance}/data",
     ):
         await _bytes(visit, address, "application/dicom", *FILE_ELEMENTS)
+    for kind in ("sr", "gsps"):
+        address = f"/postdicom/studies/{target.study}/annotations/export?format={kind}"
+        await _bytes(visit, address, "*/*", *FILE_ELEMENTS, *ANNOTATION_ELEMENTS)
     await _audit(visit)
     await _sessions(visit)
     await _cache(visit)
+    await _changes(visit)
     permissions = await visit.get("/postdicom/permissions")
     assert permissions.status_code == 200
 
@@ -121,6 +128,18 @@ async def _cache(visit: Visit) -> None:
     answer = await visit.get("/postdicom/cache/stats")
     if answer.status_code == 200:
         visit.sight.saw("cache", "Cache.id", "Cache.stats")
+
+
+async def _changes(visit: Visit) -> None:
+    after, more = 0, True
+    while more:
+        answer = await visit.get("/postdicom/changes", params={"after": str(after)})
+        if answer.status_code != 200:
+            return
+        for one in answer.json()["data"]:
+            if one["resource"] == "Policy" or one["id"] == visit.target.study:
+                visit.sight.saw(f"change of {one['resource']}", f"{one['resource']}.id")
+        after, more = (answer.json()["metadata"][name] for name in ("next", "more"))
 
 
 def _members(
@@ -177,9 +196,15 @@ async def _bytes(visit: Visit, address: str, accept: str, *coordinates: str) -> 
         visit.sight.saw(f"{where} as {accept}", *coordinates, *_ROW)
 
 
+async def through_both(visit: Visit) -> None:
+    await through_graphql(visit)
+    await through_subscriptions(visit)
+
+
 PROBES: Mapping[str, Probe] = {
-    "graphql": through_graphql,
+    "graphql": through_both,
     "fhir": through_fhir,
+    "fhir-graphql": through_fhir_graphql,
     "dicomweb": through_dicomweb,
     "rest": through_rest,
 }

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from app.imaging.ingest import ENDPOINT_ID
-from tests.doors.planted import LINK_IDS, SOMEBODY, START, STUDY
+from fhir.search import coordinates_of, parameter
+from tests.doors.planted import AUTHOR, BY, DELETED, END, LINK_IDS, SOMEBODY, START, STUDY
 
 _CONFIDENTIALITY = "http://terminology.hl7.org/CodeSystem/v3-Confidentiality"
 _NOBODY = "https://elsewhere.example#nobody"
@@ -24,6 +25,7 @@ FHIR: Mapping[str, Mapping[str, tuple[str, str]]] = MappingProxyType(
             "given": ("Given", "Absent"),
             "birthdate": ("1961-04-12", "1871-04-12"),
             "gender": ("female", "unknown"),
+            "text": ("given zzplantedname", "zzplantedname zzabsent"),
         },
         "ImagingStudy": {
             "_id": ("{study}", "2.25.1"),
@@ -42,6 +44,7 @@ FHIR: Mapping[str, Mapping[str, tuple[str, str]]] = MappingProxyType(
             "endpoint": (f"Endpoint/{ENDPOINT_ID}", "Endpoint/absent"),
             "description": ("Zzplanteddescription", "Zzabsent"),
             "patient-name": ("Zzplantedname", "Zzabsentname"),
+            "text": ("zzplanteddesc", "zzplanteddescription zzabsent"),
         },
         "Endpoint": {
             "_id": (ENDPOINT_ID, "absent"),
@@ -55,6 +58,17 @@ FHIR: Mapping[str, Mapping[str, tuple[str, str]]] = MappingProxyType(
         },
     }
 )
+
+# Where the words stand that `text` finds it by; it looks at whatever is open.
+_TEXT = {"Patient": {"Patient.name"}, "ImagingStudy": {"ImagingStudy.description"}}
+
+
+def stands_in(resource: str, name: str) -> set[str]:
+    """List the elements that have to be open for a value to find it."""
+    if name == "text":
+        return _TEXT[resource]
+    return coordinates_of(resource, parameter(resource, name))
+
 
 _LINK = {
     "agent": (f'["{SOMEBODY}"]', f'["{_NOBODY}"]'),
@@ -72,6 +86,7 @@ GRAPHQL: Mapping[str, Mapping[str, tuple[str, str]]] = MappingProxyType(
             "given": ('"Given"', '"Absent"'),
             "birthDate": ('{from: "1961-04-12", to: "1961-04-12"}', '{to: "1871-04-12"}'),
             "gender": ('["female"]', '["unknown"]'),
+            "text": ('"given zzplantedname"', '"zzplantedname zzabsent"'),
         },
         "ImagingStudy": {
             "patient": ('["{patient}"]', '["absent"]'),
@@ -82,6 +97,7 @@ GRAPHQL: Mapping[str, Mapping[str, tuple[str, str]]] = MappingProxyType(
             "started": ('{from: "2023-06-07", to: "2023-06-07"}', '{to: "1923-06-07"}'),
             "status": ('["available"]', '["cancelled"]'),
             "description": ('"Zzplanteddescription"', '"Zzabsent"'),
+            "text": ('"zzplanteddesc"', '"zzplanteddescription zzabsent"'),
         },
         "Image": {"study": ('"{study}"', '"2.25.1"'), "series": ('"{series}"', '"2.25.1"')},
         **dict.fromkeys(LINK_IDS, _LINK | {"active": ("false", "true")}),
@@ -92,6 +108,36 @@ GRAPHQL: Mapping[str, Mapping[str, tuple[str, str]]] = MappingProxyType(
             "status": ('["declined"]', '["accepted"]'),
             "urgency": ('["routine"]', '["emergency"]'),
             "recorded": (f'{{from: "{START[:10]}", to: "{START[:10]}"}}', '{to: "1923-01-01"}'),
+        },
+        "ImageAnnotation": {
+            "study": ('["{study}"]', '["2.25.1"]'),
+            "series": ('["{series}"]', '["2.25.1"]'),
+            "image": ('["{instance}"]', '["2.25.1"]'),
+            "author": (f'["{AUTHOR}"]', f'["{_NOBODY}"]'),
+            "patient": ('["{patient}"]', '["absent"]'),
+            "status": ('["entered-in-error"]', '["unknown"]'),
+            "recorded": ('{from: "2020-11-12", to: "2020-11-12"}', '{to: "1923-01-01"}'),
+        },
+        "Job": {
+            "agent": (f'["{SOMEBODY}"]', f'["{_NOBODY}"]'),
+            "patient": ('["{patient}"]', '["absent"]'),
+            "status": ('["failed"]', '["completed"]'),
+            "recorded": (f'{{from: "{START[:10]}", to: "{START[:10]}"}}', '{to: "1923-01-01"}'),
+        },
+        "SavedView": {"kind": ('["studies"]', '["patients"]')},
+        "DeletedStudy": {
+            "study": (f'["{DELETED}"]', '["2.25.1"]'),
+            "patient": ('["{patient}"]', '["absent"]'),
+            "recorder": (f'["{BY}"]', f'["{_NOBODY}"]'),
+            "recorded": (f'{{from: "{START[:10]}", to: "{START[:10]}"}}', '{to: "1923-01-01"}'),
+            "until": (f'{{from: "{END[:10]}", to: "{END[:10]}"}}', '{to: "1923-01-01"}'),
+        },
+        "Hold": {
+            "study": ('["{study}"]', '["2.25.1"]'),
+            "patient": ('["{patient}"]', '["absent"]'),
+            "recorder": (f'["{BY}"]', f'["{_NOBODY}"]'),
+            "started": (f'{{from: "{START[:10]}", to: "{START[:10]}"}}', '{to: "1923-01-01"}'),
+            "lifted": ("true", "false"),
         },
         "Session": {
             "agent": (f'["{SOMEBODY}"]', f'["{_NOBODY}"]'),

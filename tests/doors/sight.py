@@ -6,7 +6,16 @@ from typing import Any
 
 import httpx
 
-from tests.doors.planted import LINK_IDS, REQUEST_ID, SESSION_ID
+from tests.doors.planted import (
+    ANNOTATION_ID,
+    DELETED,
+    HOLD_ID,
+    JOB_ID,
+    LINK_IDS,
+    REQUEST_ID,
+    SESSION_ID,
+    VIEW_ID,
+)
 
 Json = Any
 Headers = Mapping[str, str]
@@ -31,7 +40,12 @@ class Target:
             "Image": self.instance,
             **LINK_IDS,
             "ReleaseRequest": REQUEST_ID,
+            "DeletedStudy": DELETED,
+            "Hold": HOLD_ID,
             "Session": SESSION_ID,
+            "SavedView": VIEW_ID,
+            "Job": JOB_ID,
+            "ImageAnnotation": ANNOTATION_ID,
         }
 
 

@@ -15,7 +15,7 @@ from tests.doors.graphql_probe import roots
 from tests.doors.judge import Judge
 from tests.doors.people import HELD, PEOPLE, RESEARCHER, Person
 from tests.doors.planted import WORDS
-from tests.doors.searches import FHIR, GRAPHQL
+from tests.doors.searches import FHIR, GRAPHQL, stands_in
 from tests.doors.sight import Json, filled
 from tests.doors.world import World, real_ids
 
@@ -81,8 +81,7 @@ async def test_a_fhir_search_by_what_is_closed_tells_nothing(
             pairs = {name: filled(value, target), "_total": "accurate", "_count": "50"}
             answer = await world.client.get(f"/fhir/{resource}", params=pairs, headers=headers)
             told.append((answer.status_code, *seen(answer.json())))
-        looked_at = coordinates_of(resource, parameter(resource, name))
-        opened = judge.allows_all(person, {*looked_at, f"{resource}.id"})
+        opened = judge.allows_all(person, {*stands_in(resource, name), f"{resource}.id"})
         row = target.ids.get(resource, ENDPOINT_ID)
         there, absent = told
         assert there[0] == absent[0]
@@ -138,8 +137,8 @@ async def test_a_graphql_filter_by_what_is_closed_tells_nothing(
             if f"{name}_there" not in pages:
                 continue
             there, absent = pages[f"{name}_there"], pages[f"{name}_absent"]
-            looked_at = coordinates_of(kind, parameter(kind, looked_by))
-            rows = {*looked_at, f"{kind}.id", *({"ImagingStudy.id"} if kind == "Image" else {})}
+            rows = {*stands_in(kind, looked_by), f"{kind}.id"}
+            rows |= {"ImagingStudy.id"} if kind == "Image" else set()
             opened = judge.allows_all(person, rows)
             assert planted not in json.dumps(absent), (root, name)
             assert all(counts_what_it_shows(one) for one in (there, absent))

@@ -7,9 +7,11 @@ from starlette.routing import compile_path
 from app.archive import Archive
 from app.doors import DOORS, door_of
 from app.main import create_app
+from tests.doors.fhir_graphql_probe import FHIR_ARGUMENTS, fhir_roots
 from tests.doors.graphql_probe import ARGUMENTS, roots
 from tests.doors.people import WATCHERS, Person
 from tests.doors.probes import PROBES
+from tests.doors.subscription_probe import SUBJECTS, subscriptions
 from tests.doors.world import World
 
 # Show no record, and need no token.
@@ -39,11 +41,14 @@ CHANGING = {
     ("POST", "/dicomweb/studies/{study}"),
     ("POST", "/postdicom/studies"),
     ("DELETE", "/postdicom/studies/{study_uid}"),
+    ("POST", "/postdicom/studies/{study_uid}/restore"),
     ("DELETE", "/postdicom/sessions"),
     ("DELETE", "/postdicom/sessions/{session_id}"),
     ("DELETE", "/postdicom/cache"),
     ("DELETE", "/postdicom/cache/studies/{study_uid}"),
     ("POST", "/postdicom/cache/warmup"),
+    ("POST", "/postdicom/uploads/{upload_id}"),
+    ("POST", "/postdicom/studies/{study_uid}/annotations/store"),
 }
 # GraphiQL for browsers, and HEAD, which tells what GET tells.
 LIKE_OTHERS = {("GET", "/graphql")}
@@ -69,6 +74,14 @@ def test_every_door_has_a_probe() -> None:
 
 def test_every_root_of_graphql_is_probed() -> None:
     assert ARGUMENTS.keys() == roots().keys()
+
+
+def test_every_root_of_subscriptions_is_probed() -> None:
+    assert SUBJECTS.keys() == subscriptions().keys()
+
+
+def test_every_root_of_fhirs_graphql_is_probed() -> None:
+    assert FHIR_ARGUMENTS.keys() == fhir_roots().keys()
 
 
 def test_every_route_is_behind_a_door_or_shows_no_record(archive: Archive) -> None:

@@ -31,6 +31,7 @@ async def test_whoever_may_not_store_stores_nothing_through_any_door(
         ("/dicomweb/studies", stow, of_stow),
         (study, planted(), "application/dicom"),
         ("/postdicom/studies", FORM % data, "multipart/form-data; boundary=x"),
+        (f"/postdicom/uploads/job-of-{person.subject}", data, "application/dicom"),
     ):
         headers = {**world.headers(person), "Content-Type": kind}
         answer = await world.client.post(address, headers=headers, content=content)
@@ -48,9 +49,11 @@ async def test_whoever_may_not_delete_deletes_nothing(
         person, "ImagingStudy.id", "delete"
     )
     study = world.target(person).study
+    without = await world.stored()
     if may:
-        study = uid("disposable", "study")
-        await world.load(planted("disposable", everywhere=False))
+        name = f"disposable by {person}"
+        study = uid(name, "study")
+        await world.load(planted(name, everywhere=False))
     before = await world.stored()
     address = f"/postdicom/studies/{study}"
     answer = await world.client.delete(address, headers=world.headers(person))
@@ -58,4 +61,7 @@ async def test_whoever_may_not_delete_deletes_nothing(
     assert may or answer.status_code in {403, 404}
     assert (await world.stored() == before) is not may
     if may:
-        assert await world.archive.ledger.study(study) is None
+        left = await world.archive.ledger.study(study)
+        assert left is not None
+        assert "resource" not in left
+        await world.restore(without)

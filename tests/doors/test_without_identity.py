@@ -14,6 +14,7 @@ from tests.doors.planted import WORDS
 from tests.doors.probes import PROBES
 from tests.doors.qido_probe import is_kept_without_identity
 from tests.doors.sight import Claim, Sight, as_text
+from tests.doors.subscription_probe import is_kept_in_events
 from tests.doors.test_matrix import everything, expected
 from tests.doors.world import World, real_ids
 
@@ -43,6 +44,7 @@ async def test_a_door_shows_a_researcher_what_casbin_allows_without_identity(
             for label, claim in whole.labels.items()
             if is_kept_without_identity(label)
             and is_kept_in_metadata(label)
+            and is_kept_in_events(label)
             and (
                 claim.coordinates.isdisjoint(NEVER_WITHOUT_IDENTITY)
                 or claim.coordinates >= FILE_ELEMENTS

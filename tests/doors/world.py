@@ -22,7 +22,7 @@ Json = Any
 Stored = dict[str, dict[Any, bytes]]
 """By collection and id; the policy by name of the file."""
 # What every request adds to.
-PASSING = {"sessions", "audit_events", "pseudonyms", "leases"}
+PASSING = {"sessions", "audit_events", "pseudonyms", "leases", "changes", "duties"}
 
 
 @dataclass(slots=True)

@@ -1,88 +1,24 @@
 """What is stored beside a resource so that it can be found."""
 
-import sys
-import unicodedata
 from datetime import UTC, datetime
 from typing import Any
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from fhir.elements import covering
-from fhir.parameters import ABSENT_DATE, PARAMETERS, fold, index, sort_keys, spelled, spellings
+from fhir.parameters import (
+    ABSENT_DATE,
+    MOST_WORDS,
+    PARAMETERS,
+    REPRESENTATION,
+    index,
+    sort_keys,
+    spelled,
+    spellings,
+)
 
 DCM = "http://dicom.nema.org/resources/ontology/DCM"
-
-
-@pytest.mark.parametrize(
-    ("one", "other"),
-    [
-        ("Müller", "MULLER"),
-        ("Groß", "GROSS"),
-        ("Øster-Ærø", "oster aero"),
-        ("Łukasz Żółć", "lukasz zolc"),
-        ("Yıldız İnci", "yildiz inci"),
-        ("Nguyễn Thị Ánh", "nguyen thi anh"),
-        ("Ａｌｉｃｅ", "alice"),
-        ("ﬁnn", "FINN"),
-        ("Σίσυφος", "ΣΙΣΥΦΟΣ"),
-        ("Ёлкин", "елкин"),
-        ("ﾔﾏﾀﾞ", "ヤマダ"),
-        ("か\u3099", "が"),
-        ("ᄀ\u1161\u11a8", "각"),
-        ("أَحْمَد", "احمد"),
-        ("مـحـمـد", "محمد"),
-        ("یوسفی", "يوسفي"),
-        ("علی\u200cرضا", "عليرضا"),
-        ("שָׁלוֹם", "שלום"),
-        ("O'Brien", "o’brien"),
-        ("  Doe^Jane_Ann ", "doe jane ann"),
-        ("clark\u00adson", "Clarkson"),
-    ],
-)
-def test_spellings_of_one_name_fold_together(one: str, other: str) -> None:
-    assert fold(one) == fold(other) != ""
-
-
-@pytest.mark.parametrize(
-    ("one", "other"),
-    [
-        ("はた", "ばた"),
-        ("ハハ", "パパ"),
-        ("가", "각"),
-        ("山田", "山本"),
-        ("कमल", "कोमल"),
-        ("मोहन", "मो हन"),
-        ("น้ำ", "นา"),
-        ("Doe", "Dole"),
-    ],
-)
-def test_names_that_differ_in_more_than_an_accent_stay_apart(one: str, other: str) -> None:
-    assert fold(one) != fold(other)
-
-
-def test_a_voiced_kana_does_not_begin_with_its_plain_one_nor_a_syllable_with_a_part_of_it() -> None:
-    assert not fold("がく").startswith(fold("か"))
-    assert not fold("각").startswith(fold("가"))
-
-
-@given(st.text())
-def test_folded_text_holds_letters_marks_and_single_spaces_and_folds_to_itself(text: str) -> None:
-    folded = fold(text)
-    assert fold(folded) == folded
-    assert folded == " ".join(folded.split())
-    assert all(
-        letter == " " or letter.isalnum() or unicodedata.category(letter)[0] == "M"
-        for letter in folded
-    )
-
-
-def test_every_letter_folds_to_something_that_folds_to_itself() -> None:
-    unstable = [
-        hex(code) for code in range(sys.maxunicode + 1) if fold(fold(chr(code))) != fold(chr(code))
-    ]
-    assert unstable == []
 
 
 def study(**elements: Any) -> dict[str, Any]:
@@ -107,6 +43,7 @@ def test_tokens_are_found_by_code_system_or_both() -> None:
         ],
         "modality": ["CT", f"{DCM}|CT", f"{DCM}|"],
         "series": ["1.2.3.1"],
+        "text": ["series.modality ct"],
     }
 
 
@@ -171,6 +108,82 @@ def test_the_sort_key_of_several_codes_is_the_smallest_code() -> None:
 def test_a_sort_key_is_short_enough_for_a_cursor() -> None:
     display = {"reference": "Patient/1", "display": "x" * 10_000}
     assert sort_keys(study(subject=display))["patient-name"] == "x" * 200
+
+
+def test_words_are_indexed_after_the_element_that_says_them() -> None:
+    found = index(
+        study(
+            identifier=[
+                {"type": {"coding": [{"code": "ACSN"}]}, "value": "A-17"},
+                {"system": "urn:dicom:uid", "value": "urn:oid:1.2.3"},
+            ],
+            subject={
+                "display": "Tarou Yamada",
+                "_display": {
+                    "extension": [
+                        {"url": REPRESENTATION, "valueString": "山田 太郎"},
+                        {"url": "https://elsewhere.example", "valueString": "nobody"},
+                    ]
+                },
+            },
+            description="Thorax, nüchtern",
+            series=[
+                {
+                    "uid": "1",
+                    "modality": {"system": DCM, "code": "CT", "display": "Computed Tomography"},
+                    "bodySite": {"display": "Chest"},
+                    "description": "Axial",
+                }
+            ],
+        )
+    )
+    assert found["text"] == [
+        "subject.display tarou",
+        "subject.display yamada",
+        "subject.display 山田",
+        "subject.display 田",
+        "subject.display 太郎",
+        "subject.display 郎",
+        "identifier a",
+        "identifier 17",
+        "description thorax",
+        "description nuchtern",
+        "description nuechtern",
+        "series.modality ct",
+        "series.modality computed",
+        "series.modality tomography",
+        "series.bodySite chest",
+        "series.description axial",
+    ]
+
+
+def test_of_a_record_with_very_many_words_the_first_thousand_are_indexed() -> None:
+    series = [{"uid": str(at), "description": f"w{at}"} for at in range(MOST_WORDS + 1)]
+    found = index(study(description="first", series=series))["text"]
+    assert len(found) == MOST_WORDS == 1000
+    assert (found[0], found[-1]) == ("description first", "series.description w998")
+
+
+def test_a_patient_is_found_by_words_of_name_and_number_and_sorted_by_family() -> None:
+    names = [{"text": "Dr Jane Doe", "family": "Doe", "given": ["Jane"]}, {"family": "Aa"}]
+    patient = {
+        "resourceType": "Patient",
+        "id": "p",
+        "name": names,
+        "identifier": [{"value": "MRN 7"}],
+    }
+    assert index(patient)["text"] == [
+        "name dr",
+        "name jane",
+        "name doe",
+        "name aa",
+        "identifier mrn",
+        "identifier 7",
+    ]
+    assert sort_keys(patient)["name"] == "doe jane"
+    assert sort_keys({"resourceType": "Patient", "id": "p"})["name"] == ""
+    only_text = {"resourceType": "Patient", "id": "p", "name": [{"text": "Ärzte"}]}
+    assert sort_keys(only_text)["name"] == "arzte"
 
 
 TRICKY = st.text("ab|\\", max_size=4)

@@ -15,7 +15,7 @@ from policies.rules import ROLES
 from policies.scopes import VARIABLES
 from schema.build import sdl
 from tests.policy import SHIPPED
-from tests.readme import README, with_table
+from tests.readme import PLACE, README, with_tables
 
 TEXT = README.read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```(\w*)\n(.*?)```", TEXT, re.DOTALL)
@@ -25,7 +25,7 @@ SCOPE_ROW = re.compile(r"^\| `([\w-]+)` \|.*\|([^|]*)\|$", re.MULTILINE)
 IN_BRACES = re.compile(r"`\{([\w-]+)\}`")
 # What the shell makes of the two kinds of quotes; variables of the shell stand within strings.
 CALL = re.compile(r"""gql \$\S+(?: \S+)*? (?:'([^']*)'|"((?:[^"\\]|\\.)*)")""")
-IN_JSON = re.compile(r"""^(?:  -d ')?(\{"query": .*\})'?""", re.MULTILINE)
+IN_JSON = re.compile(r"""^(?:(?:  -d |ask )')?(\{"query": .*\})'?""", re.MULTILINE)
 
 
 def calls() -> Iterator[str]:
@@ -41,8 +41,9 @@ def calls() -> Iterator[str]:
 CALLS = list(calls())
 
 
-def test_the_settings_table_is_that_of_the_settings() -> None:
-    assert with_table(TEXT) == TEXT, "run `python -m tests.readme`"
+def test_the_tables_are_those_of_what_they_describe() -> None:
+    assert {name for _, name, _ in PLACE.findall(TEXT)} == {"settings", "cost", "codes"}
+    assert with_tables(TEXT) == TEXT, "run `python -m tests.readme`"
 
 
 @pytest.mark.parametrize("name", Settings.model_fields)

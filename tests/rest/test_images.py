@@ -167,7 +167,9 @@ async def test_a_researcher_gets_no_file_under_the_uid_that_is_stored(
 
 
 @pytest.mark.parametrize(
-    "role", ["nurse", "resident", "technologist", "admin", "auditor", "billing"]
+    # with those who treat, files may be shared
+    "role",
+    ["technologist", "admin", "auditor", "billing"],
 )
 async def test_who_may_not_have_files_gets_not_a_byte(
     archive: Archive, client: AsyncClient, acting_as: ActingAs, role: str

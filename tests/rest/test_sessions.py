@@ -53,6 +53,7 @@ Session = "agent={subject}"
 PROBES = {
     "graphql": ("POST", "/graphql"),
     "fhir": ("GET", "/fhir/ImagingStudy"),
+    "fhir-graphql": ("POST", "/fhir/$graphql"),
     "dicomweb": ("GET", "/dicomweb/studies?StudyInstanceUID=2.25.7"),
     "rest": ("GET", PERMISSIONS),
 }

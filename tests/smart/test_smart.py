@@ -218,9 +218,12 @@ PATIENT_ROWS = {
     "Endpoint": EVERYTHING,
     "AuditEvent": OWN_STUDIES,
     **dict.fromkeys((*LINKS, "ReleaseRequest"), OWN_STUDIES),
+    **dict.fromkeys(("Job", "DeletedStudy", "Hold"), OWN_STUDIES),
+    "ImageAnnotation": OWN_STUDIES,
     "Session": NOTHING,
     "Policy": NOTHING,
     "Cache": NOTHING,
+    "SavedView": NOTHING,
 }
 
 

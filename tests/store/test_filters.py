@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from app.store.database import Database, open_database
 from app.store.filters import mongo_filter
-from fhir.parameters import fold, index
+from fhir.parameters import index
 from fhir.search import (
     AllOf,
     AnyOf,
@@ -22,11 +22,13 @@ from fhir.search import (
     Prefix,
     Present,
     Text,
+    Words,
     criteria,
     escape,
     matches,
     parameter,
 )
+from fhir.words import fold
 
 PREFIXES: tuple[Prefix, ...] = ("eq", "ne", "gt", "lt", "ge", "le", "sa", "eb")
 
@@ -66,6 +68,9 @@ WORDS = st.sampled_from(
 TIMES = st.integers(0, 6).map(
     lambda hours: datetime(2024, 2, 29, tzinfo=UTC) + timedelta(hours=hours)
 )
+# Of these, some begin others, also in another element.
+ELEMENTS = st.sampled_from(["description", "series.description", "subject.display"])
+SPELLED = st.sampled_from(["muller", "mu", "mueller", "山田", "山", "やまだ", "a.b", "$", "1"])
 SPANS = st.tuples(TIMES, TIMES).filter(lambda two: two[0] < two[1])
 
 
@@ -79,6 +84,7 @@ INDEXES = st.fixed_dictionaries(
         "modality": some(CODES),
         "identifier": some(CODES),
         "description": some(WORDS),
+        "text": some(st.builds(lambda *two: " ".join(two), ELEMENTS, SPELLED)),
         "started": some(SPANS.map(lambda two: {"low": two[0], "high": two[1]})),
     },
 )
@@ -87,6 +93,12 @@ LEAVES: st.SearchStrategy[Filter] = st.one_of(
     st.builds(Has, st.just("_id"), st.sampled_from(["0", "1", "7"])),
     st.builds(Present, st.sampled_from(["modality", "description", "started", "_id"])),
     st.builds(Text, st.just("description"), WORDS, st.booleans()),
+    st.builds(
+        Words,
+        st.just("text"),
+        st.lists(ELEMENTS, max_size=2, unique=True).map(tuple),
+        st.lists(SPELLED, min_size=1, max_size=2, unique=True).map(tuple),
+    ),
     st.builds(
         lambda prefix, span: During("started", prefix, *span), st.sampled_from(PREFIXES), SPANS
     ),

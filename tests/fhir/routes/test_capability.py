@@ -51,7 +51,7 @@ async def test_a_role_is_shown_its_types_searches_and_includes(
     whole = await resources(client)
     told = await resources(client, acting_as("billing"))
     assert list(told) == ["Patient", "ImagingStudy"]
-    assert names(told["Patient"]) == {"_id", "identifier"}
+    assert names(told["Patient"]) == {"_id", "identifier", "text"}
     assert "patient-name" not in names(told["ImagingStudy"])
     assert {"status", "started", "patient"} <= names(told["ImagingStudy"])
     assert told["ImagingStudy"]["searchInclude"] == ["ImagingStudy:patient", "ImagingStudy:subject"]
