@@ -27,7 +27,17 @@ from tests.build import study
 from tests.schema.library import store
 
 SCHEMA = build_schema()
-WIDE = Limits(100_000, 1_000, 10_000, 100, 10_000, 10_000, 1_000_000)
+WIDE = Limits(
+    tokens=100_000,
+    depth=1_000,
+    aliases=10_000,
+    root_fields=100,
+    fields=10_000,
+    repeats=10_000,
+    directives=10_000,
+    fragments=1_000,
+    cost=1_000_000,
+)
 
 # Coordinate: what the answer says only if it is open. No other element says the same.
 CANARIES = {
