@@ -10,19 +10,20 @@ import random
 import sys
 import tempfile
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-import httpx
 import orjson
 from pymongo.write_concern import WriteConcern
 
 from app.embedded.mongod import EmbeddedDatabase
 from app.store.database import Database, open_database, prepare
 from app.store.entries import stored
+from fhir.paging import encode
+from fhir.repository import Sort
 from tests.bench.graphql_http import ENDLESS, ask
 from tests.build import uid
 from tests.serving import Serving, serving
@@ -89,17 +90,12 @@ async def entered(database: Database, count: int) -> None:
     await prepare(database)
 
 
-async def _cursor(server: Serving, token: str) -> str:
-    """Give a cursor some way into the archive."""
-    query = """{studies(first: 1, sort: [STARTED_DESC], started: {to: "2017-06-01"}) {
-      pageInfo {endCursor}}}"""
-    async with httpx.AsyncClient(timeout=60) as client:
-        answer = await client.post(
-            f"{server.url}/graphql",
-            json={"query": query},
-            headers={"Authorization": f"Bearer {token}"},
-        )
-    return str(answer.json()["data"]["studies"]["pageInfo"]["endCursor"])
+async def _cursor(database: Database) -> str:
+    """Give the cursor of a study in the middle of the archive, by date."""
+    earlier = {"keys.started": {"$lte": datetime(2017, 6, 1, tzinfo=UTC)}}
+    order = [("keys.started", -1), ("_id", -1)]
+    [one] = await database["studies"].find(earlier, sort=order, limit=1).to_list(1)
+    return encode((one["keys"]["started"], one["_id"]), (Sort("started", descending=True),))
 
 
 async def main() -> None:
@@ -114,7 +110,7 @@ async def main() -> None:
                 print(f"{size:,} studies, entered in {perf_counter() - began:.0f} s", flush=True)
                 async with serving(Path(folder), **settings) as server:
                     token = server.issuer.token("radiologist")
-                    cursor = await _cursor(server, token)
+                    cursor = await _cursor(database)
                     for name, query in queries(size, cursor).items():
                         await _asked(server, token, name, query)
 
