@@ -3,13 +3,14 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import httpx
 import structlog
 
+from app.background import in_background
 from app.logs import place
 from app.store.notices import Notice, Notices
 
@@ -51,14 +52,8 @@ class Alerts:
     @asynccontextmanager
     async def delivering(self) -> AsyncIterator[None]:
         """Deliver in the background, what was left undelivered before, too."""
-        task = asyncio.create_task(self._deliver()) if self._url else None
-        try:
+        async with in_background(self._deliver()) if self._url else nullcontext():
             yield
-        finally:
-            if task is not None:
-                task.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await task
 
     async def _deliver(self) -> None:
         pause = self._first_pause

@@ -1,7 +1,6 @@
 """Everything that the doors stand on, opened once for a process and closed with it."""
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 from app.alerts import Alerts
 from app.audit import Audit
+from app.background import in_background
 from app.cache.cache import Cache
 from app.cache.following import Following
 from app.cache.opening import open_cache
@@ -178,8 +178,7 @@ async def open_archive(settings: Settings) -> AsyncIterator[Archive]:
             await deletions.prepare()
             followed = Following(cache, deletions)
             await followed.begin()
-            hearing = asyncio.create_task(followed.run())
-            stack.push_async_callback(_cancelled, hearing)
+            await stack.enter_async_context(in_background(followed.run()))
         pictures = Pictures(objects, settings.render_workers, Ranges(cache) if cache.on else None)
         prefetch = Prefetch(
             _rules(settings),
@@ -189,11 +188,9 @@ async def open_archive(settings: Settings) -> AsyncIterator[Archive]:
             on=settings.prefetch,
         )
         book = await asyncio.to_thread(open_book, settings, last_good_policy(settings))
-        watching = asyncio.create_task(book.watch())
-        stack.push_async_callback(_cancelled, watching)
+        await stack.enter_async_context(in_background(book.watch()))
         desk = PolicyDesk(book, PolicyVersions(database))
-        following = asyncio.create_task(desk.follow())
-        stack.push_async_callback(_cancelled, following)
+        await stack.enter_async_context(in_background(desk.follow()))
         alerts = Alerts(Notices(database), settings.alert_url)
         await stack.enter_async_context(alerts.delivering())
         await ledger.save_endpoint(endpoint(ENDPOINT_ID, f"{settings.base_url}/dicomweb"))
@@ -337,9 +334,3 @@ def _site(settings: Settings) -> Site:
         institutions=settings.sites,
         code=settings.site,
     )
-
-
-async def _cancelled(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await task

@@ -1,7 +1,6 @@
 """Letting uploads fail whose time is over, whoever was at work on them."""
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -9,6 +8,7 @@ from typing import Final
 
 import structlog
 
+from app.background import in_background
 from app.logs import place
 from fhir.jobs import Tickets, fail_over
 from fhir.repository import Repository
@@ -21,13 +21,8 @@ _EVERY: Final = timedelta(minutes=1)
 @asynccontextmanager
 async def failing_when_over(repository: Repository, tickets: Tickets) -> AsyncIterator[None]:
     """Look for such uploads in the background, every minute; every process may."""
-    task = asyncio.create_task(_look(repository, tickets))
-    try:
+    async with in_background(_look(repository, tickets)):
         yield
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
 
 
 async def _look(repository: Repository, tickets: Tickets) -> None:

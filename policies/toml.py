@@ -5,6 +5,7 @@ import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 from policies.errors import PolicyError, Problem
@@ -27,6 +28,19 @@ class Section:
     def line_of(self, key: str) -> int:
         """Give the line of a key; the header's line if the key is not written below it."""
         return self.keys.get(key, self.line)
+
+
+def read(path: Path) -> str:
+    """Give the text of a file.
+
+    Raises:
+        PolicyError: It cannot be read.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or "is not UTF-8"
+        raise PolicyError([Problem(path.name, 1, None, f"cannot be read: {why}")]) from error
 
 
 def parse(file: str, text: str) -> dict[str, Any]:

@@ -20,8 +20,7 @@ from fhir.annotating import (
     edit,
     remove,
 )
-from fhir.granting import MOST_REASON
-from schema.arguments import argument, relay_arguments
+from schema.arguments import ID, REASON, STUDY, argument, relay_arguments
 from schema.context import Change
 from schema.coordinates import element, linked, part
 from schema.datatypes import Annotation, CodeableConcept, Meta, Reference
@@ -192,7 +191,6 @@ def _code(given: Mapping[str, Json] | None) -> Code | None:
     return Code(given["system"], given["code"], given["display"]) if given else None
 
 
-_ID = argument("id", strawberry.ID, "Logical id.")
 _GRAPHIC = argument("graphic", GraphicInput | None, "What is drawn; needs an image.")
 _MEASUREMENT = argument(
     "measurement", MeasurementInput | None, "What was measured; needs a `code` that says what."
@@ -209,7 +207,7 @@ class AnnotationMutations:
         ImageAnnotation | None,
         "Writes on an image, or about a study, whose pixels you may see; you are the author.",
         arguments=[
-            argument("study", strawberry.ID, "Study Instance UID."),
+            STUDY,
             argument(
                 "image", strawberry.ID | None, "SOP Instance UID, of that study; absent: the study."
             ),
@@ -233,7 +231,7 @@ class AnnotationMutations:
         "Writes an annotation anew, as long as nobody did so first (CONFLICT). What is absent "
         "stays as it is; a graphic or measurement that is null is taken away.",
         arguments=[
-            _ID,
+            ID,
             argument("text", str | None, f"1 to {MOST_TEXT:,} characters."),
             _GRAPHIC,
             _MEASUREMENT,
@@ -247,7 +245,7 @@ class AnnotationMutations:
         "delete",
         ImageAnnotation | None,
         "Takes an annotation back: it stays where it is, as entered in error.",
-        arguments=[_ID, argument("reason", str, f"1 to {MOST_REASON} characters.")],
+        arguments=[ID, REASON],
         tells=["ImagingStudy.id"],
         perform=_remove,
     )

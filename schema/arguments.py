@@ -20,7 +20,7 @@ from strawberry.types.unset import UNSET
 from fhir.elements import LINKS
 from fhir.errors import Invalid
 from fhir.from_dicom.body_parts import BODY_PARTS
-from fhir.granting import in_force
+from fhir.granting import MOST_REASON, in_force
 from fhir.parameters import PARAMETERS
 from fhir.search import Search, coordinates_of, criteria, escape, negated, parameter, parameters_of
 from schema.paging import DEFAULT_PAGE, LARGEST_PAGE
@@ -285,6 +285,13 @@ def argument(
     return StrawberryArgument(
         name, name, StrawberryAnnotation(graphql_type), description=description, default=default
     )
+
+
+# What many roots and mutations take.
+ID = argument("id", strawberry.ID, "Logical id.")
+STUDY = argument("study", strawberry.ID, "Study Instance UID.")
+REASON = argument("reason", str, f"1 to {MOST_REASON} characters.")
+WHY = argument("reason", str | None, f"For the record, at most {MOST_REASON} characters.")
 
 
 def slice_arguments(what: str, first: int | None = None) -> list[StrawberryArgument]:

@@ -4,8 +4,7 @@ import strawberry
 
 from fhir.deleting import Custody, delete_study, hold_study, lift_hold, restore_study
 from fhir.errors import NotSupported
-from fhir.granting import MOST_REASON
-from schema.arguments import argument, relay_arguments
+from schema.arguments import ID, REASON, STUDY, relay_arguments
 from schema.context import Change
 from schema.coordinates import Right, element, linked, part
 from schema.datatypes import Period, Reference
@@ -13,10 +12,6 @@ from schema.imaging_study import ImagingStudy
 from schema.paging import Connection
 from schema.payload import changes
 from schema.scalars import Instant
-
-_ID = argument("id", strawberry.ID, "Logical id.")
-_STUDY = argument("study", strawberry.ID, "Study Instance UID.")
-_REASON = argument("reason", str, f"1 to {MOST_REASON} characters.")
 
 
 @strawberry.type(description="A study that is deleted and can still be restored.")
@@ -118,7 +113,7 @@ class DeletionMutations:
         "Deletes a study: it is out of sight at once, at every door, and can be restored for as "
         "long as the server is set to keep it. Where that is no time at all, it is done and there "
         "is no record to show. Refused while a legal hold is in force: COMPLIANCE_VIOLATION.",
-        arguments=[_STUDY, _REASON],
+        arguments=[STUDY, REASON],
         also=[Right("ImagingStudy.id", "delete")],
         tells=["ImagingStudy.id"],
         perform=_delete,
@@ -128,7 +123,7 @@ class DeletionMutations:
         "read",
         ImagingStudy | None,
         "Brings a deleted study back as it was, with its labels.",
-        arguments=[_STUDY],
+        arguments=[STUDY],
         also=[Right("DeletedStudy.id", "update")],
         tells=["DeletedStudy.id"],
         perform=_restore,
@@ -139,7 +134,7 @@ class DeletionMutations:
         Hold | None,
         "Puts a legal hold on a study, deleted or not: until it is lifted the study is neither "
         "deleted nor, if it is deleted already, removed for good.",
-        arguments=[_STUDY, _REASON],
+        arguments=[STUDY, REASON],
         tells=["ImagingStudy.id"],
         perform=_hold,
     )
@@ -148,6 +143,6 @@ class DeletionMutations:
         "delete",
         Hold | None,
         "Lifts a legal hold.",
-        arguments=[_ID, _REASON],
+        arguments=[ID, REASON],
         perform=_lift,
     )

@@ -30,7 +30,9 @@ from graphql.validation import ValuesOfCorrectTypeRule
 
 from fhir.errors import Invalid, ResourceError
 from schema.errors import Malformed, NotOfThisSchema, Refused, TooComplex, described
-from schema.limits import SIZES, Limits, check
+from schema.limits import SIZES, Limits, cost_of
+from schema.remembered import Remembered
+from schema.structure import bound
 
 Json = Any
 _MOST_ERRORS = 20
@@ -55,6 +57,8 @@ class Text:
             Refused: It is not GraphQL, or has too many tokens.
         """
         self._schema = schema
+        self._limits = limits
+        self._bounded = False
         self._problems: list[Mapping[str, Json]] | None = None
         self.document = _parsed(text, limits)
         self.deciding = _deciding(self.document)
@@ -67,16 +71,19 @@ class Text:
         """
         return _operation(self.document, name)
 
-    def measure(
-        self, operation: OperationDefinitionNode, variables: Mapping[str, Json], limits: Limits
-    ) -> int:
+    def measure(self, operation: OperationDefinitionNode, variables: Mapping[str, Json]) -> int:
         """Measure an operation, before it is validated; give its cost.
+
+        The document is measured once; it need not be valid: what makes no sense measures nothing.
 
         Raises:
             Refused: It exceeds a limit.
         """
         try:
-            return check(self._schema, self.document, operation, variables, limits)
+            if not self._bounded:
+                bound(self.document, self._limits)
+                self._bounded = True
+            return cost_of(self._schema, self.document, operation, variables, self._limits)
         except TooComplex as error:
             raise Refused([described(error)]) from None
 
@@ -102,6 +109,34 @@ class Text:
         if not operation.variable_definitions:
             return Prepared(self.document, operation, _NO_VARIABLES)
         return Prepared(self.document, operation, _coerced(self._schema, operation, variables))
+
+
+MOST_OF_TEXTS = 2**20  # in characters; what is kept of a text is some hundred times as large
+LONGEST_TEXT = 2**15  # longer ones are parsed each time
+
+
+class Texts:
+    """The texts of one schema that were read last."""
+
+    def __init__(self, schema: GraphQLSchema) -> None:
+        self._schema = schema
+        self._kept: Remembered[tuple[str, Limits], Text] = Remembered(MOST_OF_TEXTS)
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def read(self, text: str, limits: Limits) -> Text:
+        """Parse a text, unless it is known.
+
+        Raises:
+            Refused: It is not GraphQL, or has too many tokens.
+        """
+        known = self._kept.look((text, limits))
+        if known is None:
+            known = Text(self._schema, text, limits)
+            if len(text) <= LONGEST_TEXT:
+                self._kept.keep((text, limits), known, len(text))
+        return known
 
 
 _NO_VARIABLES = VariableValues({}, {})

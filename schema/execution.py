@@ -57,6 +57,15 @@ class Answer:
         return "data" in self.body
 
 
+def kind_of(schema: GraphQLSchema, query: Query, limits: Limits) -> OperationType:
+    """Say what the operation is that would run; a query where none would."""
+    try:
+        known = plans_of(schema).texts.read(query.text, limits)
+        return known.operation(query.operation_name).operation
+    except Refused:
+        return OperationType.QUERY
+
+
 async def run(
     schema: GraphQLSchema,
     guarded: GuardedRepository,

@@ -13,7 +13,7 @@ from graphql import ExecutionResult, GraphQLError, GraphQLSchema, OperationType,
 from fhir.errors import AccessDenied, Invalid, NotFound, NotSupported, ResourceError
 from fhir.guarded import GuardedRepository
 from fhir.outcomes import outcome
-from schema.documents import Prepared, Text
+from schema.documents import Prepared, Texts
 from schema.errors import FORBIDDEN, Refused, described, internal
 from schema.execution import Query
 from schema.fhir_loading import FhirLoader, load
@@ -22,11 +22,9 @@ from schema.fhir_schema import SYSTEM, fhir_schemas
 from schema.fhir_selection import Selection, select
 from schema.fhir_walking import Walk
 from schema.limits import Budget, Limits
-from schema.plans import LONGEST_TEXT, Remembered
 from schema.visible import visible
 
 Json = Any
-MOST_OF_TEXTS = 2**20
 # IssueType of R4 for the codes whose own says less.
 _ISSUES: Mapping[str, str] = MappingProxyType(
     {
@@ -85,7 +83,7 @@ class FhirOperations:
         # of one resource, the roots are its elements
         self._within = replace(limits, root_fields=limits.fields)
         self._schemas = fhir_schemas()
-        self._texts: Remembered[tuple[str, str], Text] = Remembered(MOST_OF_TEXTS)
+        self._texts = {root: Texts(schema) for root, schema in self._schemas.items()}
 
     async def run(
         self, guarded: GuardedRepository, base_url: str, query: Query, focus: Focus | None = None
@@ -103,7 +101,7 @@ class FhirOperations:
         root = focus.resource if focus else SYSTEM
         schema = self._schemas[root]
         try:
-            prepared, cost = self._prepared(root, schema, query)
+            prepared, cost = self._prepared(root, query)
             selection = _selected(schema, prepared, focus)
         except Refused as refused:
             return FhirAnswer({"errors": _told(refused.errors)}, Invalid.status)
@@ -136,18 +134,14 @@ class FhirOperations:
                 return FhirAnswer({"errors": _told([described(problem)])}, problem.status)
         return _ended(result, errors, cost)
 
-    def _prepared(self, root: str, schema: GraphQLSchema, query: Query) -> tuple[Prepared, int]:
+    def _prepared(self, root: str, query: Query) -> tuple[Prepared, int]:
         limits = self._limits if root == SYSTEM else self._within
-        known = self._texts.look((root, query.text))
-        if known is None:
-            known = Text(schema, query.text, limits)
-            if len(query.text) <= LONGEST_TEXT:
-                self._texts.keep((root, query.text), known, len(query.text))
+        known = self._texts[root].read(query.text, limits)
         operation = known.operation(query.operation_name)
         if operation.operation is not OperationType.QUERY:
             problem = NotSupported("FHIR's GraphQL is here for queries alone; mutations are not.")
             raise Refused([described(problem)])
-        cost = known.measure(operation, query.variables, limits)
+        cost = known.measure(operation, query.variables)
         known.validate()
         return known.prepared(operation, query.variables), cost
 

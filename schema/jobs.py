@@ -6,15 +6,13 @@ import strawberry
 
 from fhir.errors import NotSupported
 from fhir.jobs import MOST_FILES, MOST_OPEN, Announcement, Tickets, announce, cancel, complete
-from schema.arguments import argument, relay_arguments
+from schema.arguments import ID, argument, relay_arguments
 from schema.context import Change
 from schema.coordinates import Right, element, linked, part, plumbing
 from schema.datatypes import Reference
 from schema.paging import Connection
 from schema.payload import Done, Payload, changes
 from schema.scalars import Instant, Integer64
-
-_ID = argument("id", strawberry.ID, "Logical id.")
 
 
 @strawberry.type(description="Why files were not taken in.")
@@ -85,7 +83,7 @@ def _tickets(change: Change) -> Tickets:
 class JobRoots:
     """What can be read of jobs."""
 
-    job = linked("Job.id", Job | None, "One job.", fetch="one", arguments=[_ID])
+    job = linked("Job.id", Job | None, "One job.", fetch="one", arguments=[ID])
     jobs = linked(
         "Job.id",
         Connection[Job] | None,
@@ -124,7 +122,7 @@ class JobMutations:
         "update",
         Job | None,
         "Says that all files came; nothing more is taken in.",
-        arguments=[_ID],
+        arguments=[ID],
         perform=_ending(complete),
     )
     cancelUpload = changes(
@@ -132,6 +130,6 @@ class JobMutations:
         "update",
         Job | None,
         "Lets nothing more be taken in; what came stays.",
-        arguments=[_ID],
+        arguments=[ID],
         perform=_ending(cancel),
     )

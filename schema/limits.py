@@ -32,7 +32,7 @@ from graphql import (
 from schema.coordinates import Kind, Policy, policy_of
 from schema.errors import TooComplex
 from schema.paging import DEFAULT_PAGE
-from schema.structure import SATURATED, bound
+from schema.structure import SATURATED
 
 _COUNTED = frozenset(
     {"ImagingStudySeries", "ImagingStudySeriesInstance", "Image", "ImageFrame", "Resource"}
@@ -92,27 +92,6 @@ class Budget:
         self.spent += records
         if self.spent > self.most:
             raise TooComplex("cost", self.spent, self.most)
-
-
-def check(
-    schema: GraphQLSchema,
-    document: DocumentNode,
-    operation: OperationDefinitionNode,
-    variables: Mapping[str, Any],
-    limits: Limits,
-) -> int:
-    """Measure a document, and one operation of it with every fragment it uses.
-
-    The document need not be valid: what makes no sense measures nothing.
-
-    Returns:
-        The operation's cost.
-
-    Raises:
-        TooComplex: It exceeds a limit.
-    """
-    bound(document, limits)
-    return cost_of(schema, document, operation, variables, limits)
 
 
 def cost_of(

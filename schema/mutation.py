@@ -27,7 +27,7 @@ from fhir.granting import (
 )
 from schema.administration import MOST_NOTE, save_policy
 from schema.annotation import AnnotationMutations
-from schema.arguments import argument
+from schema.arguments import ID, REASON, STUDY, WHY, argument
 from schema.context import Change
 from schema.coordinates import Right
 from schema.deletion import DeletionMutations
@@ -59,17 +59,13 @@ class Confidentiality(Enum):
     )
 
 
-_ID = argument("id", strawberry.ID, "Logical id.")
 _PATIENT = argument("patient", strawberry.ID, "Id of the Patient.")
-_STUDY = argument("study", strawberry.ID, "Study Instance UID.")
 _AGENT = argument("agent", str, "Who: issuer#subject, both exactly as their token has them.")
 _UNTIL = argument(
     "until",
     DateTime | None,
     "Last day, included, or the moment it ends; absent: until it is ended by hand.",
 )
-_WHY = argument("reason", str | None, f"For the record, at most {MOST_REASON} characters.")
-_REASON = argument("reason", str, f"1 to {MOST_REASON} characters.")
 
 
 async def _break_glass(change: Change) -> str:
@@ -166,7 +162,7 @@ class Mutation(
         "delete",
         BreakGlass | None,
         "Closes at once what `breakGlass` opened.",
-        arguments=[_ID],
+        arguments=[ID],
         perform=_revoking("BreakGlass"),
     )
     addToCareTeam = changes(
@@ -174,7 +170,7 @@ class Mutation(
         "create",
         CareTeam | None,
         "Says that somebody looks after a patient.",
-        arguments=[_PATIENT, _AGENT, _UNTIL, _WHY],
+        arguments=[_PATIENT, _AGENT, _UNTIL, WHY],
         tells=["Patient.id"],
         perform=_letting_in("CareTeam"),
     )
@@ -183,7 +179,7 @@ class Mutation(
         "delete",
         CareTeam | None,
         "Says that somebody no longer looks after a patient.",
-        arguments=[_ID],
+        arguments=[ID],
         perform=_revoking("CareTeam"),
     )
     addProxy = changes(
@@ -191,7 +187,7 @@ class Mutation(
         "create",
         Proxy | None,
         "Lets somebody act for a patient.",
-        arguments=[_PATIENT, _AGENT, _UNTIL, _WHY],
+        arguments=[_PATIENT, _AGENT, _UNTIL, WHY],
         tells=["Patient.id"],
         perform=_letting_in("Proxy"),
     )
@@ -200,7 +196,7 @@ class Mutation(
         "delete",
         Proxy | None,
         "Lets somebody no longer act for a patient.",
-        arguments=[_ID],
+        arguments=[ID],
         perform=_revoking("Proxy"),
     )
     assignStudy = changes(
@@ -208,7 +204,7 @@ class Mutation(
         "create",
         Assignment | None,
         "Gives a study to somebody to work on.",
-        arguments=[_STUDY, _AGENT, _UNTIL, _WHY],
+        arguments=[STUDY, _AGENT, _UNTIL, WHY],
         tells=["ImagingStudy.id"],
         perform=_assign,
     )
@@ -217,7 +213,7 @@ class Mutation(
         "delete",
         Assignment | None,
         "Takes a study back from whom it was given to.",
-        arguments=[_ID],
+        arguments=[ID],
         perform=_revoking("Assignment"),
     )
     releaseStudy = changes(
@@ -225,7 +221,7 @@ class Mutation(
         "update",
         ImagingStudy | None,
         "Shows a study to its patient.",
-        arguments=[_STUDY],
+        arguments=[STUDY],
         perform=_releasing(released=True),
     )
     withholdStudy = changes(
@@ -233,7 +229,7 @@ class Mutation(
         "update",
         ImagingStudy | None,
         "Shows a study to its patient no longer.",
-        arguments=[_STUDY],
+        arguments=[STUDY],
         perform=_releasing(released=False),
     )
     labelStudy = changes(
@@ -241,7 +237,7 @@ class Mutation(
         "update",
         ImagingStudy | None,
         "Says how sensitive a study is.",
-        arguments=[_STUDY, argument("confidentiality", Confidentiality, "The label.")],
+        arguments=[STUDY, argument("confidentiality", Confidentiality, "The label.")],
         perform=_label,
     )
     requestRelease = changes(
@@ -250,7 +246,7 @@ class Mutation(
         ReleaseRequest | None,
         "Asks for a study to be shown to its patient; it need not be one that you can see. "
         f"{MOST_OPEN_REQUESTS} may be open at once.",
-        arguments=[_PATIENT, _STUDY, _REASON, argument("urgency", Urgency, "How soon.")],
+        arguments=[_PATIENT, STUDY, REASON, argument("urgency", Urgency, "How soon.")],
         tells=["Patient.id"],
         perform=_request_release,
     )
@@ -259,7 +255,7 @@ class Mutation(
         "update",
         ReleaseRequest | None,
         "Accepts a request, which shows the study to its patient, or declines it; once.",
-        arguments=[_ID, argument("accepted", bool, "Whether it is accepted."), _WHY],
+        arguments=[ID, argument("accepted", bool, "Whether it is accepted."), WHY],
         also=[Right("ImagingStudy.meta", "update", given=("accepted", True))],
         perform=_answer_release_request,
     )
@@ -268,7 +264,7 @@ class Mutation(
         "delete",
         Session | None,
         "Signs somebody out, from their next request on.",
-        arguments=[_ID],
+        arguments=[ID],
         perform=_end_session,
     )
     savePolicy = changes(

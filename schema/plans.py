@@ -3,60 +3,26 @@
 Nothing in it depends on who asks: the policy decides at each request, over what is remembered.
 """
 
-from collections import OrderedDict
 from collections.abc import Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 import orjson
 from graphql import GraphQLError, GraphQLSchema
 
 from fhir.errors import Invalid
 from schema.compiled import Projection, Unsupported, compiled
-from schema.documents import Prepared, Text
+from schema.documents import LONGEST_TEXT, Prepared, Texts
 from schema.errors import Refused, described
 from schema.limits import Limits
+from schema.remembered import Remembered
 from schema.selection import Place, select
 
 Json = Any
-Key = TypeVar("Key", bound=Hashable)
-Value = TypeVar("Value")
 
-# Both in characters of the texts: what is kept of a text is some hundred times as large.
-MOST_OF_TEXTS = 2**20
-MOST_OF_PLANS = 2**21
-LONGEST_TEXT = 2**15  # longer ones are parsed each time
-
-
-class Remembered(Generic[Key, Value]):
-    """What was used last, at most so much."""
-
-    def __init__(self, most: int) -> None:
-        """Set how much the weights may be together."""
-        self._most = most
-        self._weight = 0
-        self._kept: OrderedDict[Key, tuple[Value, int]] = OrderedDict()
-
-    def __len__(self) -> int:
-        return len(self._kept)
-
-    def look(self, key: Key) -> Value | None:
-        """Give a value, or None."""
-        found = self._kept.get(key)
-        if found is None:
-            return None
-        self._kept.move_to_end(key)
-        return found[0]
-
-    def keep(self, key: Key, value: Value, weight: int) -> None:
-        """Remember a value, and forget those that were not used for longest."""
-        self._kept[key] = value, weight
-        self._weight += weight
-        while self._weight > self._most:
-            _, (_, least) = self._kept.popitem(last=False)
-            self._weight -= least
+MOST_OF_PLANS = 2**21  # in characters of their texts
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +57,15 @@ class Planned:
 
 
 class Plans:
-    """Plans of one schema."""
+    """Plans of one schema.
+
+    Attributes:
+        texts: As they were parsed.
+    """
 
     def __init__(self, schema: GraphQLSchema) -> None:
         self._schema = schema
-        self._texts: Remembered[tuple[str, Limits], Text] = Remembered(MOST_OF_TEXTS)
+        self.texts = Texts(schema)
         self._plans: Remembered[Hashable, Plan] = Remembered(MOST_OF_PLANS)
 
     def planned(
@@ -106,7 +76,7 @@ class Plans:
         Raises:
             Refused: It cannot run; the errors say why.
         """
-        known = self._text(text, limits)
+        known = self.texts.read(text, limits)
         operation = known.operation(name)
         given = {one: variables[one] for one in known.deciding if one in variables}
         # as JSON, in which true is not 1
@@ -115,21 +85,13 @@ class Plans:
         if plan is not None:
             prepared = known.prepared(operation, variables)
             return Planned(prepared, plan.cost, _bound(plan, prepared), plan.projection)
-        cost = known.measure(operation, variables, limits)
+        cost = known.measure(operation, variables)
         known.validate()
         prepared = known.prepared(operation, variables)
         plan = self._made(prepared, cost)
         if len(text) <= LONGEST_TEXT:
             self._plans.keep(key, plan, len(text))
         return Planned(prepared, cost, plan.places, plan.projection)
-
-    def _text(self, text: str, limits: Limits) -> Text:
-        known = self._texts.look((text, limits))
-        if known is None:
-            known = Text(self._schema, text, limits)
-            if len(text) <= LONGEST_TEXT:
-                self._texts.keep((text, limits), known, len(text))
-        return known
 
     def _made(self, prepared: Prepared, cost: int) -> Plan:
         with _complete():

@@ -5,7 +5,7 @@ from strawberry.types.arguments import StrawberryArgument
 
 from schema.administration import check_policy, policy
 from schema.annotation import AnnotationRoots
-from schema.arguments import argument, fhir_arguments, relay_arguments
+from schema.arguments import ID, argument, fhir_arguments, relay_arguments
 from schema.coordinates import linked
 from schema.deletion import DeletionRoots
 from schema.endpoint import Endpoint as EndpointType
@@ -32,8 +32,6 @@ from schema.saved_view import SavedViewRoots
 from schema.session import Session
 from schema.sharing import ShareRoots
 
-_ID = [argument("id", strawberry.ID, "Logical id.")]
-
 
 def _uid(of: str) -> list[StrawberryArgument]:
     return [argument("uid", strawberry.ID, f"{of} Instance UID.")]
@@ -48,7 +46,7 @@ _FILES = argument(
 class Query(AnnotationRoots, DeletionRoots, JobRoots, ShareRoots, FacetRoots, SavedViewRoots):
     """Every root is null, with a coded error, where nothing is found or nothing may be seen."""
 
-    patient = linked("Patient.id", PatientType | None, "One patient.", fetch="one", arguments=_ID)
+    patient = linked("Patient.id", PatientType | None, "One patient.", fetch="one", arguments=[ID])
     patients = linked(
         "Patient.id",
         PatientsConnection | None,
@@ -86,7 +84,7 @@ class Query(AnnotationRoots, DeletionRoots, JobRoots, ShareRoots, FacetRoots, Sa
         arguments=relay_arguments("Image"),
     )
     endpoint = linked(
-        "Endpoint.id", EndpointType | None, "One endpoint.", fetch="one", arguments=_ID
+        "Endpoint.id", EndpointType | None, "One endpoint.", fetch="one", arguments=[ID]
     )
     careTeams = linked(
         "CareTeam.id",
@@ -131,7 +129,11 @@ class Query(AnnotationRoots, DeletionRoots, JobRoots, ShareRoots, FacetRoots, Sa
         arguments=relay_arguments("Session"),
     )
     Patient = linked(
-        "Patient.id", PatientType | None, "`patient`, as FHIR names it.", fetch="one", arguments=_ID
+        "Patient.id",
+        PatientType | None,
+        "`patient`, as FHIR names it.",
+        fetch="one",
+        arguments=[ID],
     )
     PatientList = linked(
         "Patient.id",
@@ -145,7 +147,7 @@ class Query(AnnotationRoots, DeletionRoots, JobRoots, ShareRoots, FacetRoots, Sa
         ImagingStudyType | None,
         "`study`, as FHIR names it.",
         fetch="one",
-        arguments=_ID,
+        arguments=[ID],
     )
     ImagingStudyList = linked(
         "ImagingStudy.id",

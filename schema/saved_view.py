@@ -12,6 +12,7 @@ from fhir.errors import Invalid
 from fhir.saved_views import MOST_NAME, MOST_QUERY, MOST_VIEWS, delete_view, save_view
 from schema.arguments import (
     FILTERS,
+    ID,
     Filter,
     PatientSort,
     StudySort,
@@ -114,7 +115,7 @@ class SavedViewMutations:
         "delete",
         SavedView | None,
         "Deletes a view of yours for good; of its record the id is left.",
-        arguments=[argument("id", strawberry.ID, "Logical id.")],
+        arguments=[ID],
         fetch="gone",
         perform=_delete,
     )

@@ -5,9 +5,9 @@ from enum import Enum
 import strawberry
 
 from fhir.errors import NotSupported
-from fhir.granting import MOST_REASON, revoke
+from fhir.granting import revoke
 from fhir.sharing import MOST_SHARES, MOST_USES, Offer, Shares, accept, share
-from schema.arguments import argument, relay_arguments
+from schema.arguments import ID, STUDY, WHY, argument, relay_arguments
 from schema.context import Change
 from schema.coordinates import Right, element, linked, plumbing
 from schema.datatypes import Period, Reference
@@ -106,7 +106,7 @@ class ShareMutations:
         f"many people. {MOST_SHARES} shares of one study may be in force at once. It lasts, "
         "whatever becomes of your own rights, until it is over or revoked.",
         arguments=[
-            argument("study", strawberry.ID, "Study Instance UID."),
+            STUDY,
             argument("access", ShareAccess, "What is shared."),
             argument(
                 "until",
@@ -114,7 +114,7 @@ class ShareMutations:
                 "Last day, included, or the moment it ends; the server says how far off at most.",
             ),
             argument("maxUses", int, f"By how many people it can be taken, 1 to {MOST_USES}."),
-            argument("reason", str | None, f"For the record, at most {MOST_REASON} characters."),
+            WHY,
         ],
         also=[
             Right("Image.pixels", "read"),
@@ -136,6 +136,6 @@ class ShareMutations:
         "delete",
         Share | None,
         "Ends a share at once, for all who took it.",
-        arguments=[argument("id", strawberry.ID, "Logical id.")],
+        arguments=[ID],
         perform=_revoke,
     )

@@ -19,8 +19,7 @@ from fhir.changes import Change
 from fhir.guarded import GuardedRepository
 from schema.context import Context
 from schema.errors import FORBIDDEN
-from schema.execution import Answer, Query, run
-from schema.intent import intent
+from schema.execution import Answer, Query, kind_of, run
 from schema.limits import Limits
 from schema.subscribing import Subscribed, admit, event, subscription
 
@@ -103,10 +102,10 @@ class Operator:
         """
         caller = guarded.access.caller
         found = self.operations.find(asked, caller.roles)
-        kind = intent(found.text, asked.operation_name, self.limits.tokens)
+        query = Query(found.text, asked.variables, asked.operation_name)
+        kind = kind_of(self._schema, query, self.limits)
         if queries_only and kind is not OperationType.QUERY:
             raise WrongMethod(f"send a {kind.value} with POST; GET takes queries", "POST")
-        query = Query(found.text, asked.variables, asked.operation_name)
 
         async def answer() -> Answer:
             return await run(

@@ -1,7 +1,6 @@
 """Removing deleted studies once their time is up, by one of the processes that serve."""
 
 import asyncio
-import contextlib
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,6 +10,7 @@ from typing import Final
 import structlog
 
 from app.audit import Audit, Circumstances
+from app.background import in_background
 from app.imaging.custody import StudyCustody
 from app.imaging.deletion import finish_deletion
 from app.logs import place
@@ -70,13 +70,10 @@ class Retention:
     @asynccontextmanager
     async def working(self) -> AsyncIterator[None]:
         """Purge in the background."""
-        task = asyncio.create_task(self._work())
         try:
-            yield
+            async with in_background(self._work()):
+                yield
         finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
             await self._duties.give_back(_DUTY, self._me)
 
     async def _work(self) -> None:

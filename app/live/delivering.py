@@ -5,7 +5,7 @@ import contextlib
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -15,6 +15,7 @@ import orjson
 import structlog
 
 from app.audit import Audit, Circumstances
+from app.background import in_background
 from app.live.duty import Duty
 from app.live.signature import headers
 from app.live.webhooks import Hook
@@ -70,14 +71,8 @@ class Webhooks:
     @asynccontextmanager
     async def delivering(self, duty: Duty) -> AsyncIterator[None]:
         """Tell in the background whenever it is this process's turn."""
-        task = asyncio.create_task(duty.run(self._work)) if self.hooks else None
-        try:
+        async with in_background(duty.run(self._work)) if self.hooks else nullcontext():
             yield
-        finally:
-            if task is not None:
-                task.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await task
 
     async def _work(self, _holder: str) -> None:
         async with (

@@ -15,7 +15,7 @@ from fhir.changes import Change
 from policies.caller import Caller
 from policies.errors import PolicyError, Problem
 from policies.rules import Role
-from policies.toml import Section, parse, sections
+from policies.toml import Section, parse, read, sections
 
 _ISSUER: Final = "urn:radiograph:webhook"
 _OTHERS: Final = 0o077
@@ -73,11 +73,7 @@ def read_hooks(path: Path) -> tuple[Hook, ...]:
     Raises:
         PolicyError: It cannot be used; every problem has its line and says why.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        why = getattr(error, "strerror", None) or "is not UTF-8"
-        raise PolicyError([Problem(path.name, 1, None, f"cannot be read: {why}")]) from error
+    text = read(path)
     content = parse(path.name, text)
     written = sections(text)
     problems = [

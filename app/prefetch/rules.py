@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from app.identity.roles import SPECIALTIES
 from policies.errors import PolicyError, Problem
-from policies.toml import Section, parse, sections
+from policies.toml import Section, parse, read, sections
 
 Fetch = Literal["next-frames", "next-series", "priors", "recent"]
 """What is read ahead, and so when: after frames, after frames, after a study, after a search."""
@@ -77,11 +77,7 @@ def read_rules(path: Path) -> Rules:
     Raises:
         PolicyError: It cannot be used; every problem has its line and says why.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        why = getattr(error, "strerror", None) or "is not UTF-8"
-        raise PolicyError([Problem(path.name, 1, None, f"cannot be read: {why}")]) from error
+    text = read(path)
     content = parse(path.name, text)
     written = sections(text)
     problems = list(_unknown(path.name, content, written))

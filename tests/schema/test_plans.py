@@ -3,9 +3,11 @@
 import pytest
 
 from schema.build import build_schema
+from schema.documents import LONGEST_TEXT, MOST_OF_TEXTS
 from schema.errors import Refused
 from schema.limits import Limits
-from schema.plans import LONGEST_TEXT, MOST_OF_PLANS, MOST_OF_TEXTS, Plans, Remembered
+from schema.plans import MOST_OF_PLANS, Plans
+from schema.remembered import Remembered
 
 SCHEMA = build_schema()
 
@@ -24,7 +26,7 @@ def test_texts_and_plans_are_bounded_by_their_length() -> None:
     text = '{{ patient(id: "{}") {{ id }} }} #' + "x" * 30_000
     for number in range(100):
         plans.planned(text.format(number), {}, None, Limits())
-    assert len(plans._texts) <= MOST_OF_TEXTS // 30_000
+    assert len(plans.texts) <= MOST_OF_TEXTS // 30_000
     assert len(plans._plans) <= MOST_OF_PLANS // 30_000
 
 
@@ -32,7 +34,7 @@ def test_a_text_that_is_too_long_is_not_remembered() -> None:
     plans = Plans(SCHEMA)
     planned = plans.planned("{ __typename } #" + "x" * LONGEST_TEXT, {}, None, Limits())
     assert planned.projection is not None
-    assert (len(plans._texts), len(plans._plans)) == (0, 0)
+    assert (len(plans.texts), len(plans._plans)) == (0, 0)
 
 
 def test_variables_that_decide_make_plans_of_their_own_and_others_are_bound() -> None:
