@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from itertools import product
+from secrets import randbelow
 from typing import Any, Literal
 from zlib import MAX_WBITS, compressobj
 
@@ -14,7 +15,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate, encapsulate_extended
 from pydicom.filebase import DicomBytesIO
 from pydicom.filewriter import write_dataset, write_file_meta_info
-from pydicom.uid import UID, generate_uid
+from pydicom.uid import UID
 
 from app.samples.encoding import NATIVE, encode
 
@@ -48,9 +49,12 @@ LOSSLESS_SYNTAXES = (
 
 
 def uid(*words: object) -> str:
-    """Give a UID below 2.25: always the same one for the same words, a fresh one for none."""
+    """Give a UID below 2.25: always the same one for the same words, a fresh one for none.
+
+    All fresh ones are as long as each other, so that files which differ in them alone are, too.
+    """
     if not words:
-        return str(generate_uid(prefix=None))
+        return f"2.25.{10**37 + randbelow(9 * 10**37)}"
     digest = sha256("\0".join(map(str, words)).encode()).digest()
     return f"2.25.{int.from_bytes(digest[:16], 'big')}"
 

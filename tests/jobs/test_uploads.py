@@ -141,17 +141,17 @@ async def test_bytes_beyond_those_announced_are_refused_before_they_are_stored(
 async def test_a_large_file_is_counted_as_it_comes_and_nothing_of_it_stays_if_it_is_too_large(
     uploads: Uploads,
 ) -> None:
-    name = uid()  # it is part of the size
-    size = sum(len(one) for one in large(12, SOPInstanceUID=name))
+    names = {f"{one}InstanceUID": uid() for one in ("Study", "Series", "SOP")}
+    size = sum(len(one) for one in large(12, **names))
     before = await uploads.held()
     short = await uploads.announced(bytes=size - 1)
-    data = pieces(large(12, SOPInstanceUID=name))
+    data = pieces(large(12, **names))
     answer = await uploads.post(short, data, "application/dicom")
     assert answer.status_code == 413
     assert await uploads.held() == before
     assert await uploads.archive.objects.sweep(timedelta()) == 0
     exact = await uploads.announced(bytes=size)
-    data = pieces(large(12, SOPInstanceUID=name))
+    data = pieces(large(12, **names))
     answer = await uploads.post(exact, data, "application/dicom")
     assert answer.status_code == 201, answer.text
     assert (await uploads.told(exact))["bytes"] == size
