@@ -1,7 +1,7 @@
 """Running one operation: select, load or change, walk, and say what was refused or went wrong."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -176,7 +176,12 @@ def _admit(guarded: GuardedRepository, planned: Planned, limits: Limits) -> None
 
 async def _load(loader: Loader, places: list[Place]) -> Outcome:
     """Load every root; one that failed as expected is None."""
-    found = await asyncio.gather(*map(loader.root, places), return_exceptions=True)
+    # one alone needs no task of its own
+    found: Sequence[Json | BaseException] = (
+        await asyncio.gather(*map(loader.root, places), return_exceptions=True)
+        if len(places) > 1
+        else [await _loaded(loader, one) for one in places]
+    )
     outcome = Outcome()
     for place, one in zip(places, found, strict=True):
         if isinstance(one, ResourceError):
@@ -185,3 +190,10 @@ async def _load(loader: Loader, places: list[Place]) -> Outcome:
             raise one
         outcome.values[place.path] = None if isinstance(one, ResourceError) else one
     return outcome
+
+
+async def _loaded(loader: Loader, place: Place) -> Json | ResourceError:
+    try:
+        return await loader.root(place)
+    except ResourceError as error:
+        return error

@@ -145,7 +145,7 @@ class Loader:
         search, text = relay_search(place.resource, place.arguments, self._fhir_url)
         page = relay_page(place.arguments, counted="totalCount" in place.plumbing)
         found = await self._search(place, search, page, text)
-        return connection(found, page, await self._shown(place, found.rows))
+        return connection(found, page, await self._shown(place, found.rows), place.plumbing)
 
     async def _fhir(self, place: Place) -> Json:
         search, text = fhir_search(place.resource, place.arguments, self._fhir_url)
@@ -239,8 +239,7 @@ class Loader:
                 search, "patient", keys, page, elements=place.elements
             )
         elif len(keys) == 1:
-            of_patient = criteria("ImagingStudy", [("patient", keys[0])])
-            narrowed = search.and_also(of_patient)
+            narrowed = search.and_also(criteria("ImagingStudy", [("patient", keys[0])]))
             text = f"patient={keys[0]}&{text}"
             found = {keys[0]: await self._search(place, narrowed, page, text)}
         else:
@@ -250,7 +249,8 @@ class Loader:
         connections = []
         for key in keys:
             self._refused(place, found[key].refused)
-            connections.append(connection(found[key], page, [next(nodes) for _ in found[key].rows]))
+            of_patient = [next(nodes) for _ in found[key].rows]
+            connections.append(connection(found[key], page, of_patient, place.plumbing))
         return connections
 
     @property

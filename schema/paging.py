@@ -4,7 +4,7 @@ Each page begins after a cursor, which names the last row of the page before; so
 twice or missed, whatever is added meanwhile.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any, Generic, TypeVar
 
 import strawberry
@@ -19,6 +19,7 @@ from schema.coordinates import plumbing
 Json = Any
 DEFAULT_PAGE = 20
 LARGEST_PAGE = 100
+_CURSORS = frozenset({"cursor", "startCursor", "endCursor"})
 
 
 @strawberry.type(description="Where a page of a connection stands.")
@@ -102,9 +103,20 @@ def _page(
     return Page(size, decode(cursor, sorts) if cursor else None, sorts, counted)
 
 
-def connection(found: Found, page: Page, nodes: Sequence[Json]) -> dict[str, Json]:
-    """Give a page in Relay's shape."""
-    cursors = [encode(row.record.position, page.sort) for row in found.rows]
+def connection(
+    found: Found, page: Page, nodes: Sequence[Json], around: Set[str]
+) -> dict[str, Json]:
+    """Give a page in Relay's shape.
+
+    Args:
+        found: The rows.
+        page: Which were asked for.
+        nodes: What is shown of each row.
+        around: Names of the fields that are asked for around them.
+    """
+    cursors: Sequence[str | None] = [None] * len(found.rows)
+    if not _CURSORS.isdisjoint(around):
+        cursors = [encode(row.record.position, page.sort) for row in found.rows]
     return {
         "totalCount": found.total,
         "edges": [

@@ -8,7 +8,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.archive import Archive
 from app.graphql.budget import Budgets
-from app.graphql.context import context_of
+from app.graphql.context import Contexts
 from app.graphql.door import GraphQLDoor
 from app.graphql.fhir_door import FhirGraphQLDoor
 from app.graphql.operating import Operator
@@ -32,7 +32,7 @@ def graphql_operator(settings: Settings, archive: Callable[[], Archive]) -> Oper
     trusted = read_manifest(settings.graphql_operations) if settings.graphql_operations else _NONE
     return Operator(
         build_schema(),
-        lambda: context_of(archive()),
+        Contexts(archive),
         Operations(trusted, settings.graphql_persisted_only),
         Budgets(
             max(settings.graphql_cost_per_minute // settings.workers, 1),

@@ -1,14 +1,19 @@
 """A search tree as a MongoDB filter over the stored `index`, a DICOM key as one over `tags`."""
 
 import re
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from bson.regex import Regex
 
 from fhir.dicom_matching import Between, Criterion, Empty, Equal, Like, Test
+from fhir.repository import Sort
 from fhir.search import AllOf, Among, AnyOf, During, Filter, Has, Not, Present, Stored, Text, Words
 
 Query = dict[str, Any]
+_LONGEST = timedelta(days=366)  # what FHIR's least precise date covers: a year
+_FIRST = datetime.min.replace(tzinfo=UTC)
 
 
 def mongo_filter(tree: Filter) -> Query:
@@ -79,6 +84,43 @@ def _during(asked: During) -> Query:
             return {"low": {"$gte": high}}
         case "eb":
             return {"high": {"$lte": low}}
+
+
+def within_order(tree: Filter, sort: Sequence[Sort]) -> Query:
+    """Say of the key that rows are sorted by what a tree says of the same time already.
+
+    It leaves out nothing that the tree finds, and lets the database begin where the rows lie in
+    their order, instead of walking all of them or sorting what it found. A parameter that sorts
+    has one time at most, and its key is when that begins.
+    """
+    if not sort:
+        return {}
+    parts = tree.parts if isinstance(tree, AllOf) else (tree,)
+    key = sort[0].parameter
+    times = [one for one in parts if isinstance(one, During) and one.parameter == key]
+    clauses = [{f"keys.{key}": bound} for one in times if (bound := _beginning(one))]
+    return {"$and": clauses} if clauses else {}
+
+
+def _beginning(asked: During) -> Query:
+    """Bound when a time begins that stands in a relation; it may be a year long."""
+    low, high = asked.low, asked.high
+    before = high - _LONGEST if high - _FIRST > _LONGEST else _FIRST
+    match asked.prefix:
+        case "eq":
+            return {"$gte": low, "$lt": high}
+        case "gt":
+            return {"$gte": before}
+        case "ge":
+            return {"$gte": min(low, before)}
+        case "lt" | "eb":
+            return {"$lt": low}
+        case "le":
+            return {"$lt": high}
+        case "sa":
+            return {"$gte": high}
+        case "ne":
+            return {}
 
 
 def _regex(text: str, *, anywhere: bool) -> str:

@@ -15,7 +15,7 @@ from app.store.database import COLLECTIONS, IN_ORDER, Database
 from app.store.dicom_records import count_dicom, find_dicom
 from app.store.entries import stored
 from app.store.facets import count_by
-from app.store.filters import Query, mongo_filter
+from app.store.filters import Query, mongo_filter, within_order
 from app.store.lazy_header import LazyHeader
 from app.store.ports import InstanceMemory
 from fhir.dicom_rows import Asked, DicomRow, Portion
@@ -43,7 +43,10 @@ class MongoRepository:
         """Read from a database; what is read of instances may be remembered."""
         self._database = database
         self._memory = memory
-        raw: Any = database["instances"].with_options(
+        # the driver makes a new object each time one is asked for
+        self._collections = {kind: database[name] for kind, name in COLLECTIONS.items()}
+        self._instances = database["instances"]
+        raw: Any = self._instances.with_options(
             codec_options=CodecOptions(document_class=RawBSONDocument)
         )
         self._raw_instances: AsyncIOMotorCollection[RawBSONDocument] = raw
@@ -61,9 +64,11 @@ class MongoRepository:
     ) -> list[Record]:
         """List records in a stable order, beginning after a position."""
         query = await self._of_live(resource, _complete(resource, mongo_filter(tree)))
+        if bound := within_order(tree, sort):
+            query = {"$and": [query, bound]}
         if after is not None:
             query = {"$and": [query, _beyond(after, sort)]}
-        cursor = self._database[COLLECTIONS[resource]].find(
+        cursor = self._collections[resource].find(
             query,
             _projection(resource, wanted, sort),
             sort=_order(sort),
@@ -107,7 +112,7 @@ class MongoRepository:
                 }
             },
         ]
-        cursor = self._database[COLLECTIONS[resource]].aggregate(pipeline, allowDiskUse=True)
+        cursor = self._collections[resource].aggregate(pipeline, allowDiskUse=True)
         found: dict[str, tuple[int, list[Record]]] = {value: (0, []) for value in values}
         async for group in cursor:
             records = [_record(resource, document, sort) for document in group["first"]]
@@ -117,26 +122,26 @@ class MongoRepository:
     async def count(self, resource: str, tree: Filter) -> int:
         """Count records."""
         query = await self._of_live(resource, _complete(resource, mongo_filter(tree)))
-        return await self._database[COLLECTIONS[resource]].count_documents(query)
+        return await self._collections[resource].count_documents(query)
 
     async def _of_live(self, resource: str, query: Query) -> Query:
         """Leave out the images of studies that are deleted: nothing in an image says so."""
         if resource != "Image":
             return query
-        gone = await self._database["studies"].distinct("_id", _GONE)
+        gone = await self._collections["ImagingStudy"].distinct("_id", _GONE)
         return {"$and": [query, {"study": {"$nin": gone}}]} if gone else query
 
     async def count_by(self, resource: str, tree: Filter, tallies: Sequence[Tally]) -> Tallied:
         """Count records by the values of parameters."""
         query = _complete(resource, mongo_filter(tree))
-        return await count_by(self._database[COLLECTIONS[resource]], resource, query, tallies)
+        return await count_by(self._collections[resource], resource, query, tallies)
 
     async def images_of(
         self, studies: Sequence[str], elements: frozenset[str], limit: int | None = None
     ) -> dict[str, list[dict[str, Any]]]:
         """List the Image records of studies by series, number and id; by study."""
         projection = {f"resource.{name}": 1 for name in elements} | {"study": 1, "series": 1}
-        cursor = self._database["instances"].find_raw_batches(
+        cursor = self._instances.find(
             {"study": {"$in": list(studies)}},
             projection,
             sort=IN_ORDER,
@@ -144,12 +149,11 @@ class MongoRepository:
             batch_size=_ONE_BATCH,
         )
         found: dict[str, list[dict[str, Any]]] = {study: [] for study in studies}
-        async for batch in cursor:
-            for document in bson.decode_all(batch):
-                image = document.get("resource", {})
-                image["series"] = document["series"]
-                image["id"] = document["_id"]
-                found[document["study"]].append(image)
+        for document in await cursor.to_list(None):
+            image = document.get("resource", {})
+            image["series"] = document["series"]
+            image["id"] = document["_id"]
+            found[document["study"]].append(image)
         return found
 
     async def stored_image(self, identifier: str, *, outdated: bool = False) -> StoredImage | None:
@@ -181,7 +185,7 @@ class MongoRepository:
         """Give what serving the bytes of a study's instances needs, by series, number and id."""
         query: Query = {"study": {"$eq": study}}
         query |= {"series": {"$eq": series}} if series is not None else {}
-        cursor = self._database["instances"].find(
+        cursor = self._instances.find(
             query,
             {"resource": 0, "index": 0} | ({} if headers else {"header": 0, "frames": 0}),
             sort=IN_ORDER,
@@ -196,7 +200,7 @@ class MongoRepository:
         query: Query = {"study": {"$eq": study}}
         query |= {"series": {"$eq": series}} if series is not None else {}
         query |= {"_id": {"$eq": instance}} if instance is not None else {}
-        cursor = self._database["instances"].find_raw_batches(
+        cursor = self._instances.find_raw_batches(
             query,
             _HEADER,
             sort=IN_ORDER,
@@ -225,7 +229,7 @@ class MongoRepository:
         kind = resource["resourceType"]
         document = {"_id": resource["id"], **stored(resource, 1)}
         try:
-            await self._database[COLLECTIONS[kind]].insert_one(document)
+            await self._collections[kind].insert_one(document)
         except DuplicateKeyError:
             raise Conflict(f"there is a {kind} like this already") from None
         return _record(kind, document, ())
@@ -236,7 +240,7 @@ class MongoRepository:
         written = stored(resource, version + 1)
         same = {"_id": resource["id"], "version": version, **_complete(kind, {})}
         try:
-            done = await self._database[COLLECTIONS[kind]].update_one(same, {"$set": written})
+            done = await self._collections[kind].update_one(same, {"$set": written})
         except DuplicateKeyError:
             raise Conflict(f"there is another {kind} like this already") from None
         return _record(kind, {"_id": resource["id"], **written}, ()) if done.matched_count else None
@@ -244,7 +248,7 @@ class MongoRepository:
     async def remove(self, resource: str, identifier: str) -> bool:
         """Delete a record for good; say whether there was one."""
         query = {"_id": {"$eq": identifier}, **_complete(resource, {})}
-        done = await self._database[COLLECTIONS[resource]].delete_one(query)
+        done = await self._collections[resource].delete_one(query)
         return bool(done.deleted_count)
 
 

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from app.archive import Archive
-from app.store.filters import mongo_filter
+from app.store.filters import mongo_filter, within_order
 from fhir.parameters import PARAMETERS, index, sort_keys
 from fhir.repository import Position, Record, Sort, Wanted
-from fhir.search import EVERYTHING, Filter, Has, Not, Search, criteria
+from fhir.search import EVERYTHING, Filter, Has, Not, Search, criteria, matches
 
 NOW = datetime(2024, 3, 1, 12, 0, 0, 123_000, tzinfo=UTC)
 ID_ONLY = Wanted(frozenset({"id"}))
@@ -85,6 +85,44 @@ ORDERS = [
         for first, second in permutations(("started", "status", "patient", "_id"), 2)
     ),
 ]
+
+
+# What covers a year, a month, a day and an instant, and what touches or cuts each of them.
+ASKED = (
+    "2024",
+    "2024-02",
+    "2024-02-29",
+    "2024-02-29T10:15:30.123Z",
+    "1753",
+    "2023",
+    "9998",
+    "9999",
+)
+
+
+@pytest.mark.parametrize("descending", [False, True])
+@pytest.mark.parametrize("prefix", ["", "ne", "gt", "lt", "ge", "le", "sa", "eb"])
+async def test_what_is_sorted_by_the_time_it_is_searched_by_is_all_there(
+    archive: Archive, studies: list[dict[str, Any]], prefix: str, descending: bool
+) -> None:
+    for asked in ASKED:
+        tree = criteria("ImagingStudy", [("started", f"{prefix}{asked}")]).tree
+        found = await pages(archive, [Sort("started", descending)], 7, tree)
+        expected = [one for one in studies if matches(tree, one["index"])]
+        expected.sort(key=lambda one: (one["keys"]["started"], one["_id"]), reverse=descending)
+        assert [one.id for one in found] == [one["_id"] for one in expected]
+
+
+async def test_a_range_in_its_own_order_is_read_from_where_it_begins(archive: Archive) -> None:
+    tree = criteria("ImagingStudy", [("started", "ge2024"), ("started", "lt2025")]).tree
+    assert within_order(tree, [Sort("started")]) == {
+        "$and": [
+            {"keys.started": {"$gte": datetime(2024, 1, 1, tzinfo=UTC)}},
+            {"keys.started": {"$lt": datetime(2025, 1, 1, tzinfo=UTC)}},
+        ]
+    }
+    assert within_order(tree, [Sort("status"), Sort("started")]) == {}
+    assert within_order(Not(tree), [Sort("started")]) == {}
 
 
 @pytest.mark.parametrize("sort", ORDERS, ids=str)
