@@ -86,6 +86,23 @@ def _during(asked: During) -> Query:
             return {"high": {"$lte": low}}
 
 
+def needs_index(tree: Filter) -> bool:
+    """Say whether a tree finds nothing but records that are indexed by some parameter."""
+    match tree:
+        case Has(parameter) | Among(parameter) | Present(parameter):
+            return parameter != "_id"
+        case During() | Text() | Words():
+            return True
+        case Stored(part):
+            return needs_index(part)
+        case AllOf(parts):
+            return any(map(needs_index, parts))
+        case AnyOf(parts):
+            return all(map(needs_index, parts))
+        case Not():
+            return False
+
+
 def within_order(tree: Filter, sort: Sequence[Sort]) -> Query:
     """Say of the key that rows are sorted by what a tree says of the same time already.
 

@@ -15,12 +15,13 @@ from app.store.database import COLLECTIONS, IN_ORDER, Database
 from app.store.dicom_records import count_dicom, find_dicom
 from app.store.entries import stored
 from app.store.facets import count_by
-from app.store.filters import Query, mongo_filter, within_order
+from app.store.filters import Query, mongo_filter, needs_index, within_order
 from app.store.lazy_header import LazyHeader
 from app.store.ports import InstanceMemory
 from fhir.dicom_rows import Asked, DicomRow, Portion
 from fhir.elements import LINKS
 from fhir.errors import Conflict
+from fhir.parameters import ABSENT_DATE, PARAMETERS
 from fhir.repository import (
     Position,
     Record,
@@ -121,7 +122,7 @@ class MongoRepository:
 
     async def count(self, resource: str, tree: Filter) -> int:
         """Count records."""
-        query = await self._of_live(resource, _complete(resource, mongo_filter(tree)))
+        query = await self._of_live(resource, _counted(resource, tree))
         return await self._collections[resource].count_documents(query)
 
     async def _of_live(self, resource: str, query: Query) -> Query:
@@ -306,7 +307,21 @@ def _complete(resource: str, query: Query) -> Query:
     return {"$and": [query, kind]} if query else kind
 
 
+def _counted(resource: str, tree: Filter) -> Query:
+    """Narrow to complete records by what an index tells: then none of them is read to be counted.
+
+    Only complete ones have an `index` to be found by, and a key of when they were updated.
+    """
+    query = mongo_filter(tree)
+    if resource in LINKS or "_lastUpdated" not in PARAMETERS[resource]:
+        return _complete(resource, query)
+    if needs_index(tree):
+        return query
+    return {"$and": [query, _UPDATED]} if query else _UPDATED
+
+
 _DERIVED: Query = {"resource": {"$exists": True}}
+_UPDATED: Query = {"keys._lastUpdated": {"$gte": ABSENT_DATE}}
 # both have an index of the few that have them
 _GONE: Query = {"$or": [{"deleted.until": {"$exists": True}}, {"deleting": {"$exists": True}}]}
 

@@ -68,6 +68,8 @@ def queries(studies: int, cursor: str) -> dict[str, str]:
     """Write what is asked."""
     return {
         "first page": f"{{studies(first: 20) {{{SEVEN}}}}}",
+        "first page, counted": f"{{studies(first: 20) {{totalCount {SEVEN}}}}}",
+        "modality, counted": f'{{studies(first: 20, modality: ["MR"]) {{totalCount {SEVEN}}}}}',
         "newest first": f"{{studies(first: 20, sort: [STARTED_DESC]) {{{SEVEN}}}}}",
         "a page in the middle": f'{{studies(first: 20, sort: [STARTED_DESC], after: "{cursor}") '
         f"{{{SEVEN}}}}}",

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.store.database import Database, open_database
-from app.store.filters import mongo_filter
+from app.store.filters import mongo_filter, needs_index
 from fhir.parameters import index
 from fhir.search import (
     AllOf,
@@ -120,6 +120,14 @@ async def test_the_database_finds_what_the_tree_says(
     database: Database, trees: list[Filter], indexes: list[Any]
 ) -> None:
     assert await found_by(database, trees, indexes) == said_by_tree(trees, indexes)
+
+
+@given(TREES)
+def test_a_tree_that_needs_an_index_does_not_find_what_has_none(tree: Filter) -> None:
+    if needs_index(tree):
+        assert not matches(tree, {"_id": ["0"]})
+    assert needs_index(AllOf((Not(tree), Has("modality", "CT"))))
+    assert not needs_index(AnyOf((tree, Has("_id", "0"))))
 
 
 async def test_every_relation_of_two_times_is_found_under_every_prefix(database: Database) -> None:
