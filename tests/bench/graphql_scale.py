@@ -78,7 +78,7 @@ def queries(studies: int, cursor: str) -> dict[str, str]:
         "a year, newest": '{studies(first: 20, started: {from: "2014-01-01", to: "2014-12-31"}, '
         f"sort: [STARTED_DESC]) {{{SEVEN}}}}}",
         "a year, oldest": '{studies(first: 20, started: {from: "2014-01-01", to: "2014-12-31"}, '
-        f"sort: [STARTED_ASC]) {{{SEVEN}}}}}",
+        f"sort: [STARTED]) {{{SEVEN}}}}}",
         "one patient": f'{{studies(first: 20, patient: ["p{studies // 4}"]) {{{SEVEN}}}}}',
         "one study": f'{{study(uid: "{uid("scale", studies // 3)}") {{id started status}}}}',
     }
