@@ -10,6 +10,7 @@ from fhir.parameters import spelled
 from fhir.pseudonyms import SYSTEM, Kind
 from fhir.search import (
     AllOf,
+    Among,
     AnyOf,
     Filter,
     Has,
@@ -118,6 +119,9 @@ def asks(resource: str, tree: Filter) -> Iterator[Ask]:
     match tree:
         case Has(name, value):
             yield from filter(None, (one.ask(value) for one in _namings(resource, name)))
+        case Among(name, values):
+            namings = _namings(resource, name)
+            yield from filter(None, (one.ask(value) for value in values for one in namings))
         case Not(part):
             yield from asks(resource, part)
         case AllOf(parts) | AnyOf(parts):
@@ -144,6 +148,10 @@ def meaning(resource: str, tree: Filter, real: Mapping[str, str]) -> Filter:
         case Has(name, value):
             namings = _namings(resource, name)
             return any_of(_meant(namings, value, real)) if namings else tree
+        case Among(name, values):
+            namings = _namings(resource, name)
+            each = (one for value in sorted(values) for one in _meant(namings, value, real))
+            return any_of(each) if namings else tree
         case Not(part):
             return negated(meaning(resource, part, real))
         case AllOf(parts):

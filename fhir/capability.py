@@ -1,24 +1,29 @@
 """What this server can do, in FHIR's words, derived from the tables that make it do it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
 from fhir.access import Interaction
-from fhir.includes import INCLUDES
+from fhir.batch import MAX_ENTRIES
+from fhir.includes import MAX_REFERRING
 from fhir.parameters import PARAMETERS, Parameter
+from fhir.referring import TYPES, references, referring_to, targets
 from fhir.search import coordinates_of
 from fhir.sight import Sight
 from fhir.smart_configuration import Discovery, security
 
 Json = Any
-TYPES = ("Patient", "ImagingStudy", "Endpoint")
 RELEASED = "2026-11-24"
 _DEFINITIONS = "http://hl7.org/fhir/SearchParameter"
 _CODES: Mapping[Interaction, str] = MappingProxyType({"r": "read", "s": "search-type"})
 _DOCUMENTATION = (
     "What a caller sees is narrowed by the policy to rows and elements; refused elements are "
-    "marked as masked and SUBSETTED."
+    "marked as masked and SUBSETTED. Searches follow one link, forwards (patient.name) or "
+    "backwards (_has:ImagingStudy:patient:modality), where the type at its other end may be "
+    "searched. _summary and _elements work on reads too; what they leave out is marked as "
+    f"SUBSETTED in meta.tag. _revinclude brings up to {MAX_REFERRING} resources of a type, and "
+    f"more is refused. A batch has up to {MAX_ENTRIES} entries, each a read or a search by GET."
 )
 _GRAPHQL: Mapping[str, Json] = MappingProxyType(
     {
@@ -70,17 +75,27 @@ def capability_statement(
 def _resources(seen: Sight | None) -> dict[str, Json]:
     found = [_resource(name, seen) for name in TYPES]
     shown = [one for one in found if one["interaction"]]
-    return {"resource": shown} if shown else {}
+    # what nothing is open in shows nothing
+    return {"resource": shown, "interaction": [{"code": "batch"}]} if shown else {}
 
 
 def _resource(name: str, seen: Sight | None) -> dict[str, Json]:
     parameters = [
-        _parameter(row, sortable=row.sortable and (seen is None or (name, row.name) in seen.sorted))
+        _parameter(
+            row,
+            sortable=row.sortable and (seen is None or (name, row.name) in seen.sorted),
+            chained=[one for one in targets(row) if seen is None or seen.sees(one, "s")],
+        )
         for row in PARAMETERS[name].values()
         if seen is None or (name, row.name) in seen.searched
     ]
     included = [
-        f"{name}:{one}" for one in INCLUDES.get(name, ()) if seen is None or _leads(seen, name, one)
+        f"{name}:{row.name}" for row in references(name) if seen is None or _leads(seen, name, row)
+    ]
+    referring = [
+        f"{source}:{row.name}"
+        for source, row in referring_to(name)
+        if seen is None or (seen.sees(source, "s") and (source, row.name) in seen.searched)
     ]
     searched = seen is None or seen.sees(name, "s")
     described: dict[str, Json] = {
@@ -90,6 +105,7 @@ def _resource(name: str, seen: Sight | None) -> dict[str, Json]:
         "readHistory": False,
         "updateCreate": False,
         "searchInclude": included if searched else [],
+        "searchRevInclude": referring if searched else [],
         "searchParam": parameters if searched else [],
     }
     return {
@@ -102,15 +118,14 @@ def _resource(name: str, seen: Sight | None) -> dict[str, Json]:
     }
 
 
-def _leads(seen: Sight, name: str, include: str) -> bool:
+def _leads(seen: Sight, name: str, row: Parameter) -> bool:
     """Say whether what `_include` looks at is open, and what it leads to."""
-    row = PARAMETERS[name][include]
     return any(seen.opens(one) for one in coordinates_of(name, row)) and any(
-        seen.sees(target, "r") for target in row.targets if target in TYPES
+        seen.sees(target, "r") for target in targets(row)
     )
 
 
-def _parameter(row: Parameter, *, sortable: bool) -> dict[str, Json]:
+def _parameter(row: Parameter, *, sortable: bool, chained: Sequence[str]) -> dict[str, Json]:
     definition = {"definition": f"{_DEFINITIONS}/{row.definition}"} if row.definition else {}
     return {
         "name": row.name,
@@ -119,5 +134,6 @@ def _parameter(row: Parameter, *, sortable: bool) -> dict[str, Json]:
         "documentation": f"Looks at {', '.join(row.paths)}."
         + (" Takes any words, in any order." if row.words else "")
         + (" Takes the beginnings of words, in any order." if row.by_element else "")
-        + (" Can be sorted by." if sortable else ""),
+        + (" Can be sorted by." if sortable else "")
+        + (f" Chains to the parameters of {', '.join(chained)}." if chained else ""),
     }

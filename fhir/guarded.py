@@ -522,13 +522,14 @@ class GuardedRepository:
 
     def _rows(self, records: Iterable[Record], plan: Plan) -> list[Row]:
         self.refused |= plan.refused
+        unasked = plan.unasked
         rows = []
         for record in records:
             refused = plan.refused
             if plan.conditional:
                 refused = outermost(refused | self.closed_on(record, plan))
                 self.refused |= refused
-            rows.append(Row(record, without(record.resource, refused | plan.unasked), refused))
+            rows.append(Row(record, without(record.resource, refused | unasked), refused))
         return rows
 
     def closed_on(self, record: Record, plan: Plan) -> frozenset[str]:

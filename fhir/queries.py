@@ -4,12 +4,15 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from fhir.chains import HAS, Chain, is_chained, read_chains
 from fhir.errors import Invalid, NotSupported
-from fhir.includes import included_parameters
+from fhir.includes import Elements, Inclusion, read_includes
 from fhir.paging import decode
-from fhir.parameters import PARAMETERS, Parameter
+from fhir.parameters import PARAMETERS
+from fhir.referring import TYPES
 from fhir.repository import Position, Sort
-from fhir.search import parameter
+from fhir.search import coordinates_of, parameter
+from fhir.summaries import Summary, named_elements, summary_of, wanted
 
 Pairs = Sequence[tuple[str, str]]
 
@@ -17,24 +20,45 @@ DEFAULT_COUNT = 20
 MAX_COUNT = 200
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Query:
     """A search request, read.
 
     Attributes:
         criteria: What decides which resources are found.
+        chains: What decides about it at the other end of a reference.
         count: Most on a page; 0 asks for the total alone.
         after: Where the page before ended.
+        elements: Those at the top of the type that are asked for; none is no choice.
         honoured: The parameters that had a part in the answer, for its links.
     """
 
+    resource: str
     criteria: list[tuple[str, str]]
+    chains: list[Chain]
     sort: tuple[Sort, ...]
     count: int
     after: Position | None
-    include: list[Parameter]
+    include: list[Inclusion]
     counted: bool
+    summary: Summary
+    elements: frozenset[str]
     honoured: list[tuple[str, str]]
+
+    @property
+    def wanted(self) -> Elements:
+        """Coordinates that are asked for, by type; None is all of them."""
+        found = {one: wanted(one, self.summary) for one in TYPES}
+        return found | {self.resource: wanted(self.resource, self.summary, self.elements)}
+
+    @property
+    def read(self) -> frozenset[str] | None:
+        """Coordinates of the type searched that are read: what leads to others, too."""
+        asked = self.wanted[self.resource]
+        leading = (one for one in self.include if one.source == self.resource)
+        return asked and asked.union(
+            *(coordinates_of(one.source, one.via) for one in leading if not one.back)
+        )
 
 
 def read_query(resource: str, pairs: Pairs, *, strict: bool) -> Query:
@@ -44,16 +68,16 @@ def read_query(resource: str, pairs: Pairs, *, strict: bool) -> Query:
         NotSupported: A parameter, modifier or value that this server does not know.
         Invalid: A value that makes no sense.
     """
-    given: dict[str, list[str]] = {name: [] for name in _RESULT}
-    searched, honoured = [], []
+    given: dict[str, list[tuple[str, str]]] = {name: [] for name in _RESULT}
+    searched, chained, honoured = [], [], []
     for name, value in pairs:
         if not value and not strict:
             continue  # an empty value asks for nothing
-        if name in _RESULT:
-            if name == "_summary" and value not in {"count", "false"}:
-                _unknown(resource, strict=strict)
-                continue
-            given[name].append(value)
+        result = name.partition(":")[0]
+        if name in _RESULT or result in _INCLUDING:
+            given[result].append((name, value))
+        elif is_chained(resource, name):
+            chained.append((name, value))
         elif re.split(r"[:.]", name)[0] in PARAMETERS[resource]:
             searched.append((name, value))
         elif name not in _REPRESENTATION:
@@ -61,31 +85,55 @@ def read_query(resource: str, pairs: Pairs, *, strict: bool) -> Query:
             continue
         if name not in _REPRESENTATION and name not in {"_cursor", "_count"}:
             honoured.append((name, value))
-    count = _count(given["_count"])
-    if given["_count"]:
+    values = {name: [value for _, value in some] for name, some in given.items()}
+    count = _count(values["_count"])
+    if values["_count"]:
         honoured.append(("_count", str(count)))
-    if "count" in given["_summary"]:
+    summary = summary_of(values["_summary"])
+    if summary == "count":
         count = 0
-    sort = _sort(resource, ",".join(given["_sort"]))
-    return Query(
+    sort = _sort(resource, ",".join(values["_sort"]))
+    query = Query(
+        resource,
         searched,
+        read_chains(resource, chained),
         sort,
         count,
-        decode(given["_cursor"][-1], sort) if given["_cursor"] else None,
-        included_parameters(resource, given["_include"]),
-        _is_counted(given["_total"]) or count == 0,
+        decode(values["_cursor"][-1], sort) if values["_cursor"] else None,
+        read_includes(resource, [one for name in _INCLUDING for one in given[name]]),
+        _is_counted(values["_total"]) or count == 0,
+        summary,
+        named_elements(resource, values["_elements"]),
         honoured,
     )
+    _check_part(query)
+    return query
 
 
 # Parameters about the answer rather than about the resources.
-_RESULT = ("_count", "_sort", "_include", "_total", "_summary", "_cursor")
+_RESULT = (
+    "_count",
+    "_sort",
+    "_include",
+    "_revinclude",
+    "_total",
+    "_summary",
+    "_elements",
+    "_cursor",
+)
+_INCLUDING = ("_include", "_revinclude")
 _REPRESENTATION = frozenset({"_format", "_pretty"})
+
+
+def _check_part(query: Query) -> None:
+    if query.summary == "text" and query.include:
+        raise Invalid("_summary=text: nothing can be included; leave one of them out")
+    wanted(query.resource, query.summary, query.elements)
 
 
 def _unknown(resource: str, *, strict: bool) -> None:
     if strict:
-        known = ", ".join((*PARAMETERS[resource], *_RESULT[:-1]))
+        known = ", ".join((*PARAMETERS[resource], HAS, *_RESULT[:-1]))
         raise NotSupported(f"unknown parameter; {resource} takes {known}")
 
 

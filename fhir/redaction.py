@@ -1,6 +1,7 @@
 """Taking refused elements out of a resource, and saying in FHIR that they are missing."""
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 from fhir.elements import ELEMENTS, MANDATORY, REPEATS
@@ -9,7 +10,7 @@ Json = Any
 Tree = dict[str, Any]
 
 _ABSENT = "http://hl7.org/fhir/StructureDefinition/data-absent-reason"
-_SUBSETTED = {
+SUBSETTED = {
     "system": "http://terminology.hl7.org/CodeSystem/v3-ObservationValue",
     "code": "SUBSETTED",
 }
@@ -19,6 +20,7 @@ _PRIMITIVE = frozenset({"status", "uid", "address"})
 _REPEATING = frozenset({"payloadType"})
 # Primitive elements beside which something is stored, under an underscore: the time of birth.
 _COMPANIED = frozenset({"Patient.birthDate"})
+_KEPT = 1024  # projections
 
 
 def outermost(coordinates: Iterable[str]) -> frozenset[str]:
@@ -45,13 +47,14 @@ def masked(resource: Mapping[str, Json], refused: frozenset[str]) -> dict[str, J
     marked = _mark(resource, _tree(resource["resourceType"], refused & MANDATORY))
     if f"{resource['resourceType']}.meta" not in refused:
         meta = dict(marked.get("meta", {}))
-        meta["security"] = [*meta.get("security", ()), _SUBSETTED]
+        meta["security"] = [*meta.get("security", ()), SUBSETTED]
         marked["meta"] = meta
     else:
-        marked["meta"] = {"security": [_SUBSETTED]}
+        marked["meta"] = {"security": [SUBSETTED]}
     return marked
 
 
+@lru_cache(_KEPT)
 def projection(resource: str, granted: frozenset[str]) -> frozenset[str]:
     """Give the element paths to read so that nothing but granted coordinates comes back.
 

@@ -1,17 +1,16 @@
 """The FHIR REST door: read and search, over the request's guarded repository."""
 
-from collections.abc import Awaitable, Callable, Sequence
-from datetime import UTC, datetime
+from collections.abc import Awaitable, Callable
 from typing import Any
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl
 
 import orjson
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from fhir.bundle import searchset
-from fhir.capability import TYPES, capability_statement
-from fhir.elements import COORDINATES
+from fhir.answering import read, search
+from fhir.batch import MAX_BATCH_BYTES, answer_batch, read_batch
+from fhir.capability import capability_statement
 from fhir.errors import (
     Invalid,
     NotFound,
@@ -20,25 +19,19 @@ from fhir.errors import (
     Unavailable,
     UnsupportedMedia,
 )
-from fhir.guarded import GuardedRepository, Page, Row
-from fhir.images import instances
-from fhir.includes import include
+from fhir.guarded import GuardedRepository
 from fhir.negotiation import is_current, is_strict, negotiate, validators
 from fhir.outcomes import FHIR_JSON, outcome_response
-from fhir.paging import encode
-from fhir.queries import Pairs, read_query
-from fhir.redaction import masked
-from fhir.search import criteria
+from fhir.queries import Pairs
+from fhir.referring import TYPES
 from fhir.sight import sight
 from fhir.smart_configuration import Discovery, smart_configuration
 
 Json = Any
 
 MAX_FORM_BYTES = 65_536
-_INSTANCE_ELEMENTS = frozenset(
-    one for one in COORDINATES if one.startswith("ImagingStudy.series.instance")
-)
-
+_FORM = frozenset({"application/x-www-form-urlencoded"})
+_JSON = frozenset({"application/fhir+json", "application/json"})
 
 AuthorizationServer = Callable[[Request], Awaitable[Discovery | None]]
 _ANYBODY = {"Access-Control-Allow-Origin": "*"}  # apps in browsers begin here, from anywhere
@@ -57,7 +50,14 @@ def fhir_routes(
     """
     base_url = f"{server_url}/fhir"
     router = APIRouter(prefix="/fhir", tags=["fhir"], default_response_class=Response)
+    _add_statements(router, base_url, version, authorization_server)
+    _add_interactions(router, base_url)
+    return router
 
+
+def _add_statements(
+    router: APIRouter, base_url: str, version: str, authorization_server: AuthorizationServer
+) -> None:
     @router.head("/metadata", include_in_schema=False)
     @router.get("/metadata")
     async def metadata(request: Request) -> Response:
@@ -87,22 +87,34 @@ def fhir_routes(
         told = smart_configuration(server, TYPES)
         return Response(orjson.dumps(told), media_type="application/json", headers=_ANYBODY)
 
+
+def _add_interactions(router: APIRouter, base_url: str) -> None:
+    @router.post("")
+    async def batch(request: Request) -> Response:
+        """Several reads and searches at once: a Bundle of type batch with GET entries."""
+        pairs = request.query_params.multi_items()
+        negotiate(request.headers, pairs)
+        found = await read_batch(await _body(request, _JSON, MAX_BATCH_BYTES))
+        strict = is_strict(request.headers)
+        return _answer(
+            request, await answer_batch(_guarded(request), base_url, found, strict=strict)
+        )
+
     @router.head("/{resource_type}/{resource_id}", include_in_schema=False)
     @router.get("/{resource_type}/{resource_id}")
-    async def read(request: Request, resource_type: str, resource_id: str) -> Response:
-        """Read one resource by id."""
-        negotiate(request.headers, request.query_params.multi_items())
-        row = await _guarded(request).read(_known(resource_type), resource_id)
-        # whoever may not read `meta` does not learn of versions either
-        headers = {} if f"{resource_type}.meta" in row.refused else validators(row.record)
-        if headers and is_current(request.headers, row.record):
+    async def read_one(request: Request, resource_type: str, resource_id: str) -> Response:
+        """Read one resource by id, or a part of it."""
+        pairs = request.query_params.multi_items()
+        negotiate(request.headers, pairs)
+        reading = await read(_guarded(request), resource_type, resource_id, pairs)
+        headers = {} if reading.record is None else validators(reading.record)
+        if reading.record is not None and is_current(request.headers, reading.record):
             return Response(status_code=304, headers=headers)
-        [resource] = await _complete(_guarded(request), [row])
-        return _answer(request, resource, headers)
+        return _answer(request, await reading.resource(), headers)
 
     @router.head("/{resource_type}", include_in_schema=False)
     @router.get("/{resource_type}")
-    async def search(request: Request, resource_type: str) -> Response:
+    async def search_by_get(request: Request, resource_type: str) -> Response:
         """Search a type; the parameters are in the CapabilityStatement."""
         return await _search(request, base_url, resource_type, request.query_params.multi_items())
 
@@ -112,76 +124,33 @@ def fhir_routes(
         pairs = [*request.query_params.multi_items(), *await _form(request)]
         return await _search(request, base_url, resource_type, pairs)
 
-    return router
-
 
 async def _form(request: Request) -> Pairs:
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/x-www-form-urlencoded":
-        raise UnsupportedMedia("_search takes application/x-www-form-urlencoded")
-    body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_FORM_BYTES:
-            raise TooLarge(f"_search takes up to {MAX_FORM_BYTES:,} bytes")
+    body = await _body(request, _FORM, MAX_FORM_BYTES)
     try:
         return parse_qsl(body.decode(), keep_blank_values=True)
     except UnicodeDecodeError as error:
         raise Invalid("the form is not UTF-8") from error
 
 
+async def _body(request: Request, kinds: frozenset[str], most_bytes: int) -> bytes:
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind not in kinds:
+        raise UnsupportedMedia(f"send {' or '.join(sorted(kinds))}")
+    body = b""
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > most_bytes:
+            raise TooLarge(f"a body has up to {most_bytes:,} bytes here")
+    return body
+
+
 async def _search(request: Request, base_url: str, resource: str, pairs: Pairs) -> Response:
     negotiate(request.headers, pairs)
-    guarded = _guarded(request)
-    query = read_query(_known(resource), pairs, strict=is_strict(request.headers))
-    found = await guarded.search(
-        criteria(resource, query.criteria, base_url=base_url),
-        Page(query.count, query.after, query.sort, query.counted),
-        query=urlencode(query.honoured),
+    strict = is_strict(request.headers)
+    return _answer(
+        request, await search(_guarded(request), base_url, resource, pairs, strict=strict)
     )
-    included = await include(guarded, found.rows, query.include)
-    more = found.more and query.count > 0
-    bundle = searchset(
-        base_url,
-        resource,
-        matches=await _complete(guarded, found.rows),
-        included=[masked(row.resource, row.refused) for row in included],
-        total=found.total,
-        honoured=query.honoured,
-        cursor=encode(found.rows[-1].record.position, query.sort) if more else None,
-        moment=datetime.now(UTC),
-    )
-    return _answer(request, bundle)
-
-
-async def _complete(guarded: GuardedRepository, rows: Sequence[Row]) -> list[dict[str, Json]]:
-    """Put instances into their studies, and mark what is refused."""
-    studies = [row for row in rows if "series" in row.resource]
-    by_study = await instances(guarded, studies, _INSTANCE_ELEMENTS) if studies else {}
-    complete = []
-    for row in rows:
-        by_series: dict[str, list[Json]] = {}
-        for instance in by_study.get(row.id, ()):
-            by_series.setdefault(instance.series, []).append(instance.element)
-        resource = _with_instances(row, by_series) if by_series else row.resource
-        complete.append(masked(resource, row.refused))
-    return complete
-
-
-def _with_instances(row: Row, by_series: dict[str, list[Json]]) -> dict[str, Json]:
-    # the record knows every series' UID, even if the caller may not
-    uids = [one["uid"] for one in row.record.resource["series"]]
-    series = [
-        {**part, "instance": by_series[uid]} if uid in by_series else part
-        for part, uid in zip(row.resource["series"], uids, strict=True)
-    ]
-    return {**row.resource, "series": series}
-
-
-def _known(resource: str) -> str:
-    if resource not in TYPES:
-        raise NotFound(f"this server has {', '.join(TYPES)}")
-    return resource
 
 
 def _guarded(request: Request) -> GuardedRepository:

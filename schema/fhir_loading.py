@@ -9,10 +9,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from fhir.capability import TYPES
 from fhir.errors import AccessDenied, Invalid, NotFound, ResourceError, TooLarge
 from fhir.guarded import Found, GuardedRepository, Page, Row
 from fhir.parameters import PARAMETERS
+from fhir.referring import TYPES
 from fhir.search import Has, Search, any_of, coordinates_of
 from schema.errors import Refusals, TooComplex
 from schema.fhir_criteria import searched

@@ -34,9 +34,9 @@ from graphql import (
     specified_directives,
 )
 
-from fhir.capability import TYPES
 from fhir.elements import COORDINATES
 from fhir.parameters import PARAMETERS
+from fhir.referring import TYPES
 from fhir.search import coordinates_of
 from schema import fhir_walking
 from schema.build import build_schema

@@ -24,9 +24,9 @@ from graphql.execution.collect_fields import (
 )
 from graphql.execution.values import get_argument_values
 
-from fhir.capability import TYPES
 from fhir.elements import COORDINATES, covering
 from fhir.errors import Invalid, NotSupported
+from fhir.referring import TYPES
 from schema.coordinates import Kind, Policy, policy_of
 from schema.documents import Prepared
 from schema.fhir_directives import Shape, shape_of

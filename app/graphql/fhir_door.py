@@ -12,9 +12,9 @@ from app.graphql.exchange import Reply, body_of
 from app.graphql.media_types import JSON
 from app.graphql.operating import Operator, note_failures
 from app.refusals import respond_fhir_graphql
-from fhir.capability import TYPES
 from fhir.errors import Invalid, NotFound, ResourceError
 from fhir.guarded import GuardedRepository
+from fhir.referring import TYPES
 from schema.execution import Query
 from schema.fhir_execution import FhirAnswer, FhirOperations, Focus
 

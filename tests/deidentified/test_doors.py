@@ -245,11 +245,115 @@ async def test_another_process_knows_what_a_pseudonym_stands_for(
         "Patient?name=Zz",
         "Patient?birthdate=1961-04-12",
         "Patient?birthdate:missing=false",
+        "ImagingStudy?patient.name=Zz",
+        "ImagingStudy?patient.name:missing=true",
+        "ImagingStudy?patient.birthdate=1961-04-12",
+        "ImagingStudy?patient.text=Zz",
+        "ImagingStudy?subject:Patient._lastUpdated=ge2000",
+        "Patient?_has:ImagingStudy:patient:started=ge2000",
+        "Patient?_has:ImagingStudy:patient:description=x",
+        "Patient?_has:ImagingStudy:patient:patient-name=Zz",
+        "Patient?_has:ImagingStudy:patient:_lastUpdated=ge2000",
+        "Endpoint?_has:ImagingStudy:endpoint:started=ge2000",
+        "Endpoint?_has:ImagingStudy:endpoint:modality=CT",
+        "ImagingStudy?endpoint.status=active",
+        "ImagingStudy?endpoint=dicomweb",
     ],
 )
 async def test_what_is_not_there_cannot_be_searched_or_sorted_by(get: Get, asked: str) -> None:
     answer = await get(f"/fhir/{asked}")
     assert (answer.status_code, answer.json()["issue"][0]["code"]) == (403, "forbidden")
+
+
+async def test_references_are_followed_by_pseudonyms_both_ways(
+    get: Get, made: Pseudonyms, archive: Archive
+) -> None:
+    patient = await patient_of(archive, "PLANTEDMRN")
+    await get("/fhir/ImagingStudy?_include=ImagingStudy:patient&_count=50")
+    name, number = made.patient(patient), made.number(patient)
+    every = sorted([made.uid(STUDY), made.uid(OTHER), made.uid(SCREEN)])
+    for path, found in (
+        (f"ImagingStudy?patient._id={name}", [made.uid(STUDY)]),
+        (f"ImagingStudy?subject:Patient.identifier={number}", [made.uid(STUDY)]),
+        (f"ImagingStudy?patient.identifier={SYSTEM}|{number}", [made.uid(STUDY)]),
+        (f"ImagingStudy?patient.gender=female&patient._id={name}", [made.uid(STUDY)]),
+        (f"ImagingStudy?patient.gender=male&patient._id={name}", []),
+        ("ImagingStudy?patient._id:missing=false", every),
+        (f"Patient?_has:ImagingStudy:patient:_id={made.uid(STUDY)}", [name]),
+        (f"Patient?_has:ImagingStudy:subject:series={made.uid(SERIES)}", [name]),
+        (f"Patient?_has:ImagingStudy:patient:accession={made.accession('PLANTEDACC')}", [name]),
+    ):
+        answer = await get(f"/fhir/{path}")
+        assert sorted(one["id"] for one in resources(answer)) == found, path
+        assert answer.json()["total"] == len(found)
+    short = resources(await get(f"/fhir/Patient?_id={name}&_revinclude=*&_summary=true"))
+    assert [one["id"] for one in short] == [name, made.uid(STUDY)]
+    assert "instance" not in json.dumps(short)
+    whole = resources(await get(f"/fhir/Patient?_id={name}&_revinclude=ImagingStudy:patient"))
+    [alone] = resources(await get(f"/fhir/ImagingStudy?_id={made.uid(STUDY)}"))
+    assert whole[1] == alone
+    assert "instance" in alone["series"][0]
+    # a search by it is refused, too: it needs an element that researchers have no right to
+    [endpoint] = resources(await get("/fhir/Endpoint?_revinclude=ImagingStudy:endpoint"))
+    assert endpoint["id"] == "dicomweb"
+
+
+async def test_a_chain_that_is_refused_without_identity_is_in_the_audit(
+    get: Get, archive: Archive
+) -> None:
+    path = "/fhir/ImagingStudy?patient._lastUpdated=ge2000"
+    await get(path, **{"X-Request-Id": "no-times"})
+    [told] = await archive.database["audit_events"].find({"requestId": "no-times"}).to_list()
+    assert (told["outcome"], told["resource"]) == ("refused", "Patient")
+    assert (told["refused"], told["query"]) == (["Patient.meta"], "_lastUpdated=ge2000")
+
+
+async def test_no_reference_leads_from_what_is_real(get: Get, archive: Archive) -> None:
+    patient = await patient_of(archive, "PLANTEDMRN")
+    await get("/fhir/ImagingStudy?_include=ImagingStudy:patient&_count=50")
+    for path in (
+        f"ImagingStudy?patient._id={patient}",
+        "ImagingStudy?patient.identifier=PLANTEDMRN",
+        f"Patient?_has:ImagingStudy:patient:_id={STUDY}",
+        f"Patient?_has:ImagingStudy:patient:series={SERIES}",
+        "Patient?_has:ImagingStudy:patient:accession=PLANTEDACC",
+        f"Patient?_has:ImagingStudy:patient:identifier=urn:oid:{STUDY}",
+        f"Patient?_has:ImagingStudy:patient:patient={patient}",
+        f"Patient?_id={patient}&_revinclude=ImagingStudy:patient",
+    ):
+        answer = await get(f"/fhir/{path}")
+        assert (answer.json()["total"], resources(answer)) == (0, []), path
+
+
+async def test_another_project_follows_no_pseudonym_of_this_one(
+    get: Get, made: Pseudonyms, archive: Archive
+) -> None:
+    patient = await patient_of(archive, "PLANTEDMRN")
+    await get("/fhir/ImagingStudy?_include=ImagingStudy:patient&_count=50")
+    for path in (
+        f"ImagingStudy?patient._id={made.patient(patient)}",
+        f"ImagingStudy?patient.identifier={made.number(patient)}",
+        f"Patient?_has:ImagingStudy:patient:_id={made.uid(STUDY)}",
+    ):
+        assert resources(await get(f"/fhir/{path}", project="B")) == [], path
+
+
+async def test_a_batch_gives_pseudonyms(
+    client: httpx.AsyncClient, acting_as: Callable[..., dict[str, str]], made: Pseudonyms
+) -> None:
+    urls = ("ImagingStudy?_count=50", "Patient?name=Zz", f"ImagingStudy/{STUDY}")
+    entries = [{"request": {"method": "GET", "url": url}} for url in urls]
+    answer = await client.post(
+        "/fhir",
+        json={"resourceType": "Bundle", "type": "batch", "entry": entries},
+        headers=acting_as("researcher", project="A"),
+    )
+    assert_nothing_real(answer)
+    assert_valid(answer.json())
+    studies, closed, unknown = answer.json()["entry"]
+    found = {one["resource"]["id"] for one in studies["resource"]["entry"]}
+    assert found == {made.uid(STUDY), made.uid(OTHER), made.uid(SCREEN)}
+    assert [one["response"]["status"][:3] for one in (closed, unknown)] == ["403", "404"]
 
 
 async def test_pages_go_on_by_pseudonyms(get: Get, archive: Archive) -> None:

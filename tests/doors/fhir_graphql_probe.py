@@ -6,7 +6,7 @@ from functools import cache
 from graphql import GraphQLField, GraphQLObjectType, get_named_type
 
 from app.imaging.ingest import ENDPOINT_ID
-from fhir.capability import TYPES
+from fhir.referring import TYPES
 from schema.coordinates import Kind, Policy, policy_of
 from schema.fhir_schema import SYSTEM, fhir_schemas
 from tests.doors.sight import Json, Visit, filled

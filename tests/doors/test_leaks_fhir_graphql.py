@@ -7,7 +7,7 @@ from types import MappingProxyType
 import pytest
 
 from app.imaging.ingest import ENDPOINT_ID
-from fhir.capability import TYPES
+from fhir.referring import TYPES
 from tests.doors.judge import Judge
 from tests.doors.people import PEOPLE, RESEARCHER, Person
 from tests.doors.planted import WORDS

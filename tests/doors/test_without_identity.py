@@ -7,6 +7,7 @@ import pytest
 from fhir.images import FILE_ELEMENTS
 from fhir.pseudonyms import Pseudonyms
 from tests.doors.addresses import addresses
+from tests.doors.fhir_probe import is_counted_without_identity
 from tests.doors.judge import Judge
 from tests.doors.metadata_probe import is_kept_in_metadata
 from tests.doors.people import PROJECT, RESEARCHER, WATCHERS
@@ -43,6 +44,7 @@ async def test_a_door_shows_a_researcher_what_casbin_allows_without_identity(
             )
             for label, claim in whole.labels.items()
             if is_kept_without_identity(label)
+            and is_counted_without_identity(label)
             and is_kept_in_metadata(label)
             and is_kept_in_events(label)
             and (

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from graphql import GraphQLNonNull, GraphQLObjectType, get_named_type
 
-from fhir.capability import TYPES
 from fhir.elements import COORDINATES
+from fhir.referring import TYPES
 from schema.build import build_schema
 from schema.coordinates import Kind, Policy, policy_of
 from schema.fhir_schema import SYSTEM, fhir_schemas, fhir_sdl

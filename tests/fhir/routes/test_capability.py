@@ -45,6 +45,36 @@ async def test_without_a_token_it_says_all_that_the_server_does(client: httpx.As
     ]
 
 
+async def test_it_says_what_comes_along_what_chains_and_that_there_are_batches(
+    client: httpx.AsyncClient, acting_as: Headers
+) -> None:
+    told = await resources(client)
+    assert told["Patient"]["searchRevInclude"] == ["ImagingStudy:patient", "ImagingStudy:subject"]
+    assert told["Endpoint"]["searchRevInclude"] == ["ImagingStudy:endpoint"]
+    assert "searchRevInclude" not in told["ImagingStudy"]
+    chained = {
+        one["name"]: one["documentation"].partition("Chains to the parameters of ")[2]
+        for one in told["ImagingStudy"]["searchParam"]
+        if "Chains to" in one["documentation"]
+    }
+    assert chained == {"patient": "Patient.", "subject": "Patient.", "endpoint": "Endpoint."}
+    for role, shown in (("billing", {"Patient": ["ImagingStudy:patient", "ImagingStudy:subject"]}),
+                        ("auditor", {}), ("radiologist", None)):  # fmt: skip
+        answer = (await client.get(METADATA, headers=acting_as(role))).json()
+        assert_valid(answer)
+        [rest] = answer["rest"]
+        assert rest.get("interaction", []) == ([] if role == "auditor" else [{"code": "batch"}])
+        found = {
+            one["type"]: one["searchRevInclude"]
+            for one in rest.get("resource", ())
+            if "searchRevInclude" in one
+        }
+        whole = {name: one.get("searchRevInclude") for name, one in told.items()}
+        assert found == ({k: v for k, v in whole.items() if v} if shown is None else shown)
+    chained_by = acting_as("radiologist", scope="user/ImagingStudy.rs")
+    assert "Chains to" not in (await client.get(METADATA, headers=chained_by)).text
+
+
 async def test_a_role_is_shown_its_types_searches_and_includes(
     client: httpx.AsyncClient, acting_as: Headers
 ) -> None:

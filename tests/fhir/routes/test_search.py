@@ -154,7 +154,9 @@ async def test_studies_are_sorted(radiologist: httpx.AsyncClient, known: Known) 
 
 
 async def test_links_name_only_what_was_understood(radiologist: httpx.AsyncClient) -> None:
-    address = "ImagingStudy?modality=CT&unknown=1&_format=json&_count=1&_sort=-started&_elements=id"
+    address = (
+        "ImagingStudy?modality=CT&unknown=1&_format=json&_count=1&_sort=-started&_contained=true"
+    )
     bundle = fhir(await radiologist.get(address))
     own = link(bundle, "self")
     assert own is not None
@@ -233,8 +235,28 @@ async def test_a_head_answers_as_get_without_a_body(
         ("started=2024-13", "invalid"),
         ("started=ap2024", "not-supported"),
         ("modality:exact=CT", "not-supported"),
-        ("patient.identifier=P1", "not-supported"),
-        ("patient:Patient.name=Doe", "not-supported"),
+        ("patient.colour=P1", "not-supported"),
+        ("patient:Device.name=Doe", "not-supported"),
+        ("subject:Device.name=Doe", "not-supported"),
+        ("status.name=Doe", "not-supported"),
+        ("patient.link.name=Doe", "not-supported"),
+        ("patient._has:ImagingStudy:patient:modality=CT", "not-supported"),
+        ("patient.birthdate=yesterday", "not-supported"),
+        ("patient.birthdate=2024-13", "invalid"),
+        ("patient.name:exact=Doe", "not-supported"),
+        ("patient.name:missing=perhaps", "invalid"),
+        ("_has:ImagingStudy:patient:modality=CT", "not-supported"),
+        ("_has:CareTeam:patient:agent=x", "not-supported"),
+        ("_has=x", "not-supported"),
+        ("_revinclude=ImagingStudy:patient", "not-supported"),
+        ("_revinclude=x", "not-supported"),
+        ("_revinclude:iterate=*", "not-supported"),
+        ("_include:deeply=*", "not-supported"),
+        ("_summary=short", "invalid"),
+        ("_summary=true&_elements=status", "invalid"),
+        ("_summary=text&_include=*", "invalid"),
+        ("_elements=colour", "not-supported"),
+        ("_elements=series.uid", "not-supported"),
         ("patient=Patient/a/b", "invalid"),
         ("modality=a|b|c", "invalid"),
         ("_count=-1", "invalid"),
@@ -256,7 +278,7 @@ async def test_what_is_known_and_wrong_is_refused_either_way(
     assert issue(response, 400)["code"] == code
 
 
-@pytest.mark.parametrize("query", ["unknown=1", "_revinclude=x", "_summary=true", "_elements=id"])
+@pytest.mark.parametrize("query", ["unknown=1", "_contained=true", "colour.name=1"])
 async def test_what_is_unknown_is_refused_only_if_so_preferred(
     radiologist: httpx.AsyncClient, query: str
 ) -> None:
@@ -289,11 +311,12 @@ async def test_every_declared_parameter_order_and_include_works(
             response = await radiologist.get(kind, params={"_sort": one["name"]}, headers=strict)
             assert response.status_code == (200 if sortable else 400)
             used += 1
-        for value in resource.get("searchInclude", ()):
-            bundle = fhir(await radiologist.get(kind, params={"_include": value}, headers=strict))
-            assert ids(bundle, "include") != []
-            used += 1
-    assert used == sum(len(PARAMETERS[one]) for one in ("Patient", "ImagingStudy", "Endpoint")) + 3
+        for name in ("_include", "_revinclude"):
+            for value in resource.get(f"search{name[1:-7].title()}Include", ()):
+                bundle = fhir(await radiologist.get(kind, params={name: value}, headers=strict))
+                assert ids(bundle, "include") != []
+                used += 1
+    assert used == sum(len(PARAMETERS[one]) for one in ("Patient", "ImagingStudy", "Endpoint")) + 6
 
 
 async def test_a_cursor_of_one_order_does_not_serve_another(radiologist: httpx.AsyncClient) -> None:
