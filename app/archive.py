@@ -19,6 +19,7 @@ from app.cache.ranges import Ranges
 from app.cache.records import Records
 from app.embedded.mongod import EmbeddedDatabase
 from app.identity.sessions import Sessions
+from app.identity.signed import SignedAddresses
 from app.identity.tokens import Identity
 from app.imaging.custody import StudyCustody
 from app.imaging.ingest import ENDPOINT_ID, Ingest
@@ -48,6 +49,7 @@ from app.store.ports import ObjectStore
 from app.store.pseudonyms import PseudonymRegister
 from app.store.records import MongoRepository
 from app.store.sessions import SessionStore
+from app.store.signed import SignedStore
 from app.store.trail import Trail
 from fhir.access import Access
 from fhir.changes import Changes
@@ -93,6 +95,7 @@ class Archive:
     prefetch: Prefetch
     once: OnceStore
     changes: Changes
+    signed: SignedAddresses
     catalogue: Catalogue = BUILT_IN_KEYS
 
     @property
@@ -216,6 +219,7 @@ async def open_archive(settings: Settings) -> AsyncIterator[Archive]:
             prefetch,
             OnceStore(database),
             changes,
+            SignedAddresses(SignedStore(database)),
             catalogue,
         )
         await stack.enter_async_context(prefetch.working())

@@ -30,6 +30,7 @@ from app.demo import (
 )
 from app.dimse.listener import listening
 from app.doctor import diagnose
+from app.exporting import add_export_arguments, run_export
 from app.identity.development import DevelopmentIssuer
 from app.identity.roles import CONFIDENTIALITY, ROLES
 from app.imaging.retention import Retention
@@ -120,6 +121,9 @@ def _parser() -> argparse.ArgumentParser:
     token.add_argument("--scope", metavar="SCOPES", help='SMART, like "patient/*.rs user/*.r"')
     token.add_argument("--context", metavar="ID", help="Patient that a SMART app is launched for")
     token.add_argument("--minutes", type=int, default=60, metavar="N")
+    add_export_arguments(
+        command("export", run_export, "write what a role sees into a folder: FHIR, and DICOM files")
+    )
     command("sweep", _sweep, "remove deleted studies whose time is up, and what was left over")
     command("reindex", _reindex, "derive every study and patient again from the stored headers")
     command("doctor", _doctor, "say what is reachable and what is wrong")

@@ -36,6 +36,8 @@ class Door:
             up, and its accesses are on their way into the audit as soon as they are noted.
             Nothing leaves before either is done.
         suffix: Of the path, where the door is that of an operation.
+        signed: Beginning of paths whose last part is a token of its own (`app.identity.signed`):
+            who comes there is whoever had the address signed.
     """
 
     name: str
@@ -46,6 +48,13 @@ class Door:
     personal: frozenset[str] = frozenset()
     prompt: bool = False
     suffix: str = ""
+    signed: str | None = None
+
+    def token_in(self, path: str) -> str | None:
+        """Give what stands where a signed path has its token; None: it is not such a path."""
+        if self.signed is None or not path.startswith(self.signed):
+            return None
+        return path.removeprefix(self.signed)
 
     def leads(self, path: str) -> bool:
         """Say whether a path leads through here."""
@@ -72,7 +81,13 @@ DOORS = (
     Door("fhir-graphql", "/fhir", respond_fhir_graphql, suffix="/$graphql"),
     Door("fhir", "/fhir", respond_fhir, _FHIR_PUBLIC, personal=frozenset({"/fhir/metadata"})),
     Door("dicomweb", "/dicomweb", respond_dicomweb, _DICOMWEB_PUBLIC, prompt=True),
-    Door("rest", "/postdicom", respond_rest, frozenset({"/postdicom/health"})),
+    Door(
+        "rest",
+        "/postdicom",
+        respond_rest,
+        frozenset({"/postdicom/health"}),
+        signed="/postdicom/signed/",
+    ),
 )
 
 

@@ -11,11 +11,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.archive import Archive
 from app.audit import Circumstances
 from app.doors import door_of
+from app.identity.signed import NothingSigned
 from app.logs import place
 from app.presence import expected, login, present
 from app.refusals import respond_rest
 from fhir.access import Entry
-from fhir.errors import ResourceError, Unavailable
+from fhir.errors import NotFound, ResourceError, Unauthenticated, Unavailable
 from policies.caller import Caller
 
 log = structlog.get_logger()
@@ -88,6 +89,10 @@ class _Visit:
 
     async def begin(self) -> None:
         """Find out who is calling and give the request what it may use."""
+        token = self.door.token_in(self._scope["path"]) if self.door else None
+        if token is not None:
+            await self._redeem(token)
+            return
         authorization = self._presence.authorization
         try:
             self._caller, sign_in = await self._archive.identity.signed_in(authorization)
@@ -109,6 +114,29 @@ class _Visit:
             "guarded": guarded,
             "session": sign_in.id,
             "presence": self._presence,
+        }
+
+    async def _redeem(self, token: str) -> None:
+        """Let the bearer of a signed address in as whoever had it signed, as they may come now.
+
+        Raises:
+            NothingSigned: The address, or the session it was signed in, does not hold.
+        """
+        try:
+            signed = await self._archive.signed.redeem(token)
+            self._caller = signed.caller
+            await self._archive.sessions.remain(signed.sign_in)
+            guarded = await self._archive.begin(signed.caller)
+        except ResourceError as error:
+            self._note_login(error)
+            if isinstance(error, NotFound | Unauthenticated):
+                raise NothingSigned from error  # who only has the address learns no more
+            raise
+        self._entries = guarded.access.entries
+        self._scope["state"] |= {
+            "guarded": guarded,
+            "session": signed.sign_in.id,
+            "signed": signed.image,
         }
 
     @property

@@ -1,6 +1,6 @@
 """How each door says no: one expected failure, in the door's own form."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import orjson
@@ -30,11 +30,17 @@ def respond_fhir_graphql(error: ResourceError) -> Response:
     return _json(error, {"errors": [{"message": error.message, "extensions": extensions}]})
 
 
-def respond_rest(error: ResourceError) -> Response:
-    """Answer with the envelope of `/postdicom`."""
-    details = {"coordinates": sorted(_coordinates(error))} if _coordinates(error) else None
+def respond_rest(error: ResourceError, more: Mapping[str, Any] | None = None) -> Response:
+    """Answer with the envelope of `/postdicom`.
+
+    Args:
+        error: What went wrong.
+        more: Further details.
+    """
+    details = {"coordinates": sorted(_coordinates(error))} if _coordinates(error) else {}
+    details |= more or {}
     code = _REST_CODES.get(error.code, error.code)
-    failure = {"code": code, "message": error.message, "details": details}
+    failure = {"code": code, "message": error.message, "details": details or None}
     return _json(error, {"success": False, "error": failure})
 
 

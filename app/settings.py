@@ -245,6 +245,20 @@ class Settings(BaseSettings):
     share_days: int = Field(
         90, ge=1, le=3650, description="how far off the end of a share can be, in days"
     )
+    signed_url_longest: Duration = Field(
+        timedelta(minutes=15),
+        ge=timedelta(seconds=1),
+        le=timedelta(days=7),
+        description="how long a presigned URL holds at most, in seconds, whatever is asked for",
+    )
+    signed_url_by_storage: bool = Field(
+        True,
+        description="a presigned URL leads to the S3 storage where it holds exactly the bytes that "
+        "may leave; false: always here, where policy and session are asked again",
+    )
+    download_images: int = Field(
+        20_000, ge=1, le=100_000, description="images of one batch download at most"
+    )
     upload_hours: int = Field(
         24, ge=1, le=168, description="how long there is time for an upload that is announced"
     )

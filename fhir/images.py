@@ -123,7 +123,12 @@ async def search_images(
 
 
 async def stored_image(
-    guarded: GuardedRepository, identifier: str, coordinate: str, study: str | None = None
+    guarded: GuardedRepository,
+    identifier: str,
+    coordinate: str,
+    study: str | None = None,
+    *,
+    asked: str | None = None,
 ) -> StoredImage:
     """Give what serving an instance's bytes needs, if the caller may have them.
 
@@ -132,12 +137,14 @@ async def stored_image(
         identifier: SOP Instance UID.
         coordinate: `Image.pixels` for frames and renderings, `Image.file` for the DICOM object.
         study: Study Instance UID that the address names; another study's instance is not found.
+        asked: What the audit says was asked for; absent: the coordinate.
 
     Raises:
         AccessDenied: The bytes are closed to the caller.
         NotFound: There is no such instance, or none the caller may know of.
     """
     guarded.access.require(coordinate, "read")
+    asked = asked or coordinate
     needed = (
         file_elements(guarded)
         if coordinate == "Image.file"
@@ -150,12 +157,12 @@ async def stored_image(
     hidden = "Image.id" in closed and guarded.access.allows("Image.id")
     if stored is None or record is None or hidden:
         guarded.access.note(
-            Entry("read", "Image", "failed", ids=(identifier,), total=0, query=coordinate)
+            Entry("read", "Image", "failed", ids=(identifier,), total=0, query=asked)
         )
         raise NotFound("no instance of this UID is open to you")
     refuse_closed(guarded, closed)
-    let_leave(guarded, stored, coordinate)
-    note_read(guarded, stored, record, coordinate)
+    let_leave(guarded, stored, asked)
+    note_read(guarded, stored, record, asked)
     return stored
 
 

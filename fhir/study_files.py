@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from fhir.access import MAX_IDS, Entry
-from fhir.errors import NotFound
+from fhir.errors import NotFound, Withheld
 from fhir.guarded import GuardedRepository, patients_of
 from fhir.images import file_elements, let_leave, opened, refuse_closed, study_record
 from fhir.repository import Record, StoredImage
@@ -16,12 +16,14 @@ class StudyFiles:
     """The DICOM objects of a study or series.
 
     Attributes:
-        images: By series, number and UID; there is at least one.
+        images: By series, number and UID; there is at least one, or all are withheld.
+        withheld: Images that may not leave without identity, where the others were asked for.
         state: Names exactly these objects, and the study record that they were decided by.
     """
 
     images: Sequence[StoredImage]
     state: str
+    withheld: Sequence[StoredImage] = ()
 
 
 async def study_files(
@@ -31,6 +33,8 @@ async def study_files(
     coordinate: str = "Image.file",
     *,
     headers: bool = False,
+    partial: bool = False,
+    asked: str | None = None,
 ) -> StudyFiles:
     """List the DICOM objects of a study, if the caller may have them all.
 
@@ -42,6 +46,8 @@ async def study_files(
         series: Series Instance UID; None for the whole study.
         coordinate: `Image.file` for the objects, `Image.pixels` for their pixels alone.
         headers: Whether attributes and frame tables are needed.
+        partial: Whether the others are wanted where one may not leave without identity.
+        asked: What the audit says was asked for; absent: the coordinate.
 
     Raises:
         AccessDenied: They are closed to the caller. An image is open where its study is, so some
@@ -51,6 +57,7 @@ async def study_files(
         Withheld: The caller sees no identities, and one of the objects may not leave without.
     """
     guarded.access.require(coordinate, "read")
+    asked = asked or coordinate
     needed = (
         file_elements(guarded)
         if coordinate == "Image.file"
@@ -65,22 +72,30 @@ async def study_files(
         found = await guarded.repository.stored_images(study, series, headers=headers)
     if not record or not found:
         named = (study,) if series is None else (study, series)
-        guarded.access.note(Entry("read", "Image", "failed", ids=named, total=0, query=coordinate))
+        guarded.access.note(Entry("read", "Image", "failed", ids=named, total=0, query=asked))
         raise NotFound("no study or series of this UID is open to you")
+    withheld = []
     for image in found:
-        let_leave(guarded, image, coordinate)
-    guarded.access.note(
-        Entry(
-            "read",
-            "Image",
-            "allowed",
-            ids=tuple(one.real_id for one in found[:MAX_IDS]),
-            patients=patients_of([record]),
-            total=len(found),
-            query=coordinate,
+        try:
+            let_leave(guarded, image, asked)
+        except Withheld:
+            if not partial:
+                raise
+            withheld.append(image)
+    leaving = [one for one in found if one.withheld is None] if withheld else found
+    if leaving:
+        guarded.access.note(
+            Entry(
+                "read",
+                "Image",
+                "allowed",
+                ids=tuple(one.real_id for one in leaving[:MAX_IDS]),
+                patients=patients_of([record]),
+                total=len(leaving),
+                query=asked,
+            )
         )
-    )
-    return StudyFiles(found, _state(record, found))
+    return StudyFiles(leaving, _state(record, leaving), withheld)
 
 
 def _state(record: Record, found: Sequence[StoredImage]) -> str:

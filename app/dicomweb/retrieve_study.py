@@ -12,10 +12,10 @@ from app.dicomweb.answers import Form, begun, unchanged
 from app.dicomweb.envelope import END_OF_PART, Envelope
 from app.dicomweb.media_types import EXPLICIT, Offer, choose
 from app.dicomweb.retrieve import DICOM, Address, Giving, accept, archive_of, is_made_anew
-from app.dicomweb.zipped import ZIP, zipped
 from app.doors import guarded
 from app.imaging.deidentify import Outgoing
 from app.imaging.encode import ENCODED
+from app.imaging.zipped import ZIP, zipped
 from app.store.ports import ObjectMissing, ObjectStore
 from fhir.errors import NotFound
 from fhir.repository import StoredImage

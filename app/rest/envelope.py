@@ -49,7 +49,8 @@ class Problem(Shape):
     )
     details: dict[str, Any] | None = Field(
         None,
-        description="`coordinates`: the policy coordinates that were refused",
+        description="`coordinates`: the policy coordinates that were refused; `refused`: of a "
+        "batch, what and why",
         examples=[{"coordinates": ["Image.file"]}],
     )
 

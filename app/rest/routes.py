@@ -16,6 +16,8 @@ from app.doors import guarded, session
 from app.health import checks
 from app.multipart import boundary
 from app.rest.annotations import add_annotations
+from app.rest.batch_delete import add_batch_delete
+from app.rest.batch_download import add_batch_download
 from app.rest.cache import add_cache
 from app.rest.changes import add_changes
 from app.rest.envelope import Described, Envelope, Failure, Metadata, PageMetadata, Shape
@@ -32,6 +34,7 @@ from app.rest.sessions import (
     end_one,
     list_sessions,
 )
+from app.rest.signed import add_signing
 from app.rest.studies import StudyQuery, checked_uid, list_studies, not_found, one_study
 from app.rest.study import Study, StudyDetail
 from app.rest.tickets import add_uploads
@@ -104,6 +107,9 @@ def rest_routes() -> APIRouter:
     add_cache(closed, _failures)
     add_changes(closed, _failures)
     add_uploads(closed, _failures)
+    add_signing(closed, router, _failures)
+    add_batch_download(closed, _failures)
+    add_batch_delete(closed, _failures)
     _add_health(router)
     router.include_router(closed)
     return router
@@ -289,6 +295,7 @@ _SAID = {
     404: "STUDY_NOT_FOUND or NOT_FOUND: not there, or not for you",
     410: "CHANGES_LOST: what changed since `after` is not known any more; begin anew",
     409: "COMPLIANCE_VIOLATION: a legal hold is in force; the message says who may lift it",
+    413: "TOO_LARGE: more than a limit allows; the message names it",
     415: "UNSUPPORTED_MEDIA_TYPE: not multipart/form-data",
     416: "RANGE_NOT_SATISFIABLE: the object ends before",
     503: "NETWORK_ERROR: a store does not answer; try again later",

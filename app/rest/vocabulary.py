@@ -3,10 +3,15 @@
 import re
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Literal, get_args
+from typing import Annotated, Literal, get_args
+
+from pydantic import Field
 
 from app.identity.roles import MODALITIES_OF_SPECIALTY, SPECIALTIES, canonical_specialty
 from fhir.errors import Invalid
+
+Uid = Annotated[str, Field(pattern=r"^[0-9.]{1,64}$")]
+"""What can be a DICOM UID."""
 
 AccessLevel = Literal["public", "restricted", "confidential", "top-secret"]
 

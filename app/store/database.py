@@ -115,6 +115,7 @@ async def prepare(database: Database) -> None:
             [(f"resource.{name}", ASCENDING) for name in ("agent", "kind", "name")], unique=True
         )
         await database["attempts"].create_index("vanish", expireAfterSeconds=0)
+        await database["signed_addresses"].create_index("vanish", expireAfterSeconds=0)
         await database["job_allowances"].create_index("vanish", expireAfterSeconds=0)
         await database["audit_events"].create_indexes(
             [IndexModel([("recorded", DESCENDING)]), IndexModel([("patients", ASCENDING)])]

@@ -111,6 +111,9 @@ class LocalObjects:
         _, size = await self._on_disk(partial(read_range, key, self._path(key), 0, 0))
         return size
 
+    async def signed_address(self, key: str, lasting: timedelta, media_type: str) -> None:
+        """See `ObjectStore.signed_address`; nobody else serves a folder."""
+
     async def delete(self, key: str) -> None:
         """See `ObjectStore.delete`."""
         await self._on_disk(partial(remove, self._path(key)))

@@ -89,6 +89,22 @@ class ObjectStore(Protocol):
         """
         ...
 
+    async def signed_address(self, key: str, lasting: timedelta, media_type: str) -> str | None:
+        """Give an address at which whoever has it gets an object from the store itself.
+
+        It gives the bytes as they are stored, whole or a range, to a plain GET, and cannot be
+        called back before its time is up. Whether there is such an object is not asked.
+
+        Args:
+            key: The object.
+            lasting: How long it holds, in whole seconds, from 1 second to 7 days.
+            media_type: What the answer calls the bytes.
+
+        Returns:
+            None: This store gives out none.
+        """
+        ...
+
     async def delete(self, key: str) -> None:
         """Remove an object; nothing happens if there is none."""
         ...

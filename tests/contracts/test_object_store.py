@@ -9,7 +9,9 @@ import tracemalloc
 from collections.abc import AsyncIterator
 from datetime import UTC, timedelta
 from pathlib import Path
+from urllib.parse import parse_qsl, urlsplit
 
+import httpx
 import pytest
 from pydantic import SecretStr
 
@@ -340,3 +342,45 @@ async def test_an_abandoned_get_holds_nothing_back(objects: ObjectStore) -> None
 async def test_a_usable_store_checks_well_and_nothing_appears(objects: ObjectStore) -> None:
     await objects.check()
     await assert_nothing_left(objects)
+
+
+async def fetched(address: str, headers: dict[str, str] | None = None) -> httpx.Response:
+    """Ask an address that was signed, as somebody who has nothing but it."""
+    async with httpx.AsyncClient() as client:
+        return await client.get(address, headers=headers)
+
+
+async def test_a_signed_address_gives_the_object_and_its_ranges_or_there_is_none(
+    objects: ObjectStore, request: pytest.FixtureRequest
+) -> None:
+    await objects.put("ab/k", pieces(b"0123456789"))
+    address = await objects.signed_address("ab/k", timedelta(seconds=77), "application/dicom")
+    if address is None:
+        assert "file" in request.node.callspec.id
+        return
+    whole = await fetched(address)
+    assert (whole.status_code, whole.content) == (200, b"0123456789")
+    assert whole.headers["content-type"] == "application/dicom"
+    part = await fetched(address, {"Range": "bytes=2-4"})
+    assert (part.status_code, part.content) == (206, b"234")
+
+
+async def test_a_signed_address_holds_for_its_time_and_for_nothing_else(
+    objects: ObjectStore,
+) -> None:
+    await objects.put("ab/k", pieces(b"0123456789"))
+    await objects.put("ab/m", pieces(b"another"))
+    address = await objects.signed_address("ab/k", timedelta(seconds=77), "application/dicom")
+    if address is None:
+        return
+    assert dict(parse_qsl(urlsplit(address).query))["X-Amz-Expires"] == "77"
+    for changed in (
+        address.replace("ab/k", "ab/m"),
+        address.replace("X-Amz-Expires=77", "X-Amz-Expires=7700"),
+        address.partition("?")[0],
+    ):
+        refused = await fetched(changed)
+        assert refused.status_code == 403
+        assert b"another" not in refused.content
+    await objects.delete("ab/k")
+    assert (await fetched(address)).status_code == 404

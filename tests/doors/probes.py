@@ -8,14 +8,13 @@ from typing import Any
 
 from pydicom.uid import RLELossless
 
-from app.imaging.ingest import ENDPOINT_ID
 from app.rest.sessions import Session
 from app.rest.study import Series, Study, StudyDetail
 from app.rest.trail import Access
 from fhir.annotation_files import ANNOTATION_ELEMENTS
-from fhir.elements import ELEMENTS
 from fhir.images import FILE_ELEMENTS
 from tests.doors.fhir_graphql_probe import through_fhir_graphql
+from tests.doors.fhir_probe import through_fhir
 from tests.doors.graphql_probe import through_graphql
 from tests.doors.metadata_probe import through_metadata
 from tests.doors.planted import SESSION_ID, SOMEBODY
@@ -26,58 +25,6 @@ from tests.doors.subscription_probe import through_subscriptions
 Probe = Callable[[Visit], Awaitable[None]]
 OWN = frozenset({"own"})
 _ROW = ("ImagingStudy.id",)
-
-
-async def through_fhir(visit: Visit) -> None:
-    target = visit.target
-    for resource, identifier in (
-        ("Patient", target.patient),
-        ("ImagingStudy", target.study),
-        ("Endpoint", ENDPOINT_ID),
-    ):
-        read = (await visit.get(f"/fhir/{resource}/{identifier}")).json()
-        _resource(visit, "read", resource, read)
-        for way, answer in (
-            ("search", await visit.get(f"/fhir/{resource}?_id={identifier}")),
-            (
-                "POST search",
-                await visit.ask("POST", f"/fhir/{resource}/_search", data={"_id": identifier}),
-            ),
-        ):
-            found = answer.json()
-            if found.get("total"):
-                visit.sight.saw(f"{way} {resource} total", f"{resource}.id")
-            for entry in found.get("entry", ()):
-                _resource(visit, way, resource, entry["resource"])
-    including = "_include=ImagingStudy:patient&_include=ImagingStudy:endpoint"
-    answer = await visit.get(f"/fhir/ImagingStudy?_id={target.study}&{including}")
-    for entry in answer.json().get("entry", ()):
-        if entry["search"]["mode"] == "include":
-            kind = entry["resource"]["resourceType"]
-            by = {"Patient": "ImagingStudy.subject", "Endpoint": "ImagingStudy.endpoint"}[kind]
-            _resource(visit, "included", kind, entry["resource"], *_ROW, by)
-
-
-def _resource(visit: Visit, way: str, resource: str, found: Json, *around: str) -> None:
-    if found.get("resourceType") == resource:
-        for path in ELEMENTS[resource]:
-            if shown(found, path.split(".")):
-                visit.sight.saw(f"{way} {resource}.{path}", f"{resource}.{path}", *around)
-
-
-def shown(value: Json, path: list[str]) -> bool:
-    """Say whether an element says more than that it is masked, or subsetted."""
-    if isinstance(value, list):
-        return any(shown(item, path) for item in value)
-    if path:
-        return isinstance(value, dict) and path[0] in value and shown(value[path[0]], path[1:])
-    if isinstance(value, dict):
-        said = {name: inner for name, inner in value.items() if name != "extension"}
-        security = said.get("security", ())
-        if set(said) == {"security"} and [one.get("code") for one in security] == ["SUBSETTED"]:
-            return False
-        return bool(said)
-    return value is not None
 
 
 async def through_rest(visit: Visit) -> None:
@@ -97,6 +44,8 @@ async def through_rest(visit: Visit) -> None:
         f"/postdicom/images/{target.instance}/data",
     ):
         await _bytes(visit, address, "application/dicom", *FILE_ELEMENTS)
+    await _signed(visit)
+    await _batch(visit)
     for kind in ("sr", "gsps"):
         address = f"/postdicom/studies/{target.study}/annotations/export?format={kind}"
         await _bytes(visit, address, "*/*", *FILE_ELEMENTS, *ANNOTATION_ELEMENTS)
@@ -106,6 +55,28 @@ async def through_rest(visit: Visit) -> None:
     await _changes(visit)
     permissions = await visit.get("/postdicom/permissions")
     assert permissions.status_code == 200
+
+
+async def _signed(visit: Visit) -> None:
+    signed = await visit.ask(
+        "POST", f"/postdicom/images/{visit.target.instance}/presigned-url", json={"expiresIn": 60}
+    )
+    if signed.status_code == 200:
+        # whoever has the address: without a token
+        found = await Visit(visit.client, {}, visit.target, "", visit.sight).get(
+            signed.json()["data"]["url"]
+        )
+        assert (found.status_code, bool(found.content)) == (200, True)
+        visit.sight.saw("signed image", *FILE_ELEMENTS, *_ROW)
+
+
+async def _batch(visit: Visit) -> None:
+    for name, identifier in (("studies", visit.target.study), ("images", visit.target.instance)):
+        for partial in (False, True):
+            wanted = {name: [identifier], "partial": partial}
+            found = await visit.ask("POST", "/postdicom/batch/download", json=wanted)
+            if found.status_code == 200:
+                visit.sight.saw(f"batch of {name}, partial={partial}", *FILE_ELEMENTS, *_ROW)
 
 
 async def _audit(visit: Visit) -> None:

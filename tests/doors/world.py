@@ -22,7 +22,15 @@ Json = Any
 Stored = dict[str, dict[Any, bytes]]
 """By collection and id; the policy by name of the file."""
 # What every request adds to.
-PASSING = {"sessions", "audit_events", "pseudonyms", "leases", "changes", "duties"}
+PASSING = {
+    "sessions",
+    "audit_events",
+    "pseudonyms",
+    "leases",
+    "changes",
+    "duties",
+    "signed_addresses",
+}
 
 
 @dataclass(slots=True)
