@@ -140,7 +140,7 @@ class Archive:
                 "token has to name it, and one alone. Ask whoever issues your tokens."
             )
         pseudonyms = Pseudonyms(self.pseudonym_key, projects[0], self.settings.date_shift_days)
-        return Deidentified(self.repository, pseudonyms, self.register)
+        return Deidentified(self.repository, pseudonyms, self.register, access.note)
 
 
 @asynccontextmanager

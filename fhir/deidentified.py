@@ -5,12 +5,14 @@ It lies between the guard and the records. Policy scopes speak of records as the
 id finds nothing, as if it were unknown.
 """
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
 import orjson
 
+from fhir.access import Action, Entry
 from fhir.asked import OWN, PLAIN, REFERENCES, Ask, asks, meaning, searchable
 from fhir.burned_in import withheld
 from fhir.dicom_disguised import dicom_asks, dicom_disguised, dicom_meaning
@@ -39,10 +41,25 @@ Json = Any
 class Deidentified:
     """`fhir.repository.Repository` for one project; it refuses what would change records."""
 
-    def __init__(self, repository: Repository, pseudonyms: Pseudonyms, register: Register) -> None:
+    def __init__(
+        self,
+        repository: Repository,
+        pseudonyms: Pseudonyms,
+        register: Register,
+        note: Callable[[Entry], None],
+    ) -> None:
+        """Stand before the records.
+
+        Args:
+            repository: The records as they are.
+            pseudonyms: Of the project.
+            register: Of the pseudonyms that were given out.
+            note: Takes each refusal for the audit: the guard above has let it pass.
+        """
         self._repository = repository
         self._pseudonyms = pseudonyms
         self._register = register
+        self._note = note
 
     async def find(
         self,
@@ -61,11 +78,10 @@ class Deidentified:
             AccessDenied: The type, or what is searched or sorted by, is not in this view.
             Invalid: The position is none that was given out here.
         """
-        for one in sort:
-            searchable(resource, one.parameter)
+        meant = await self._asked(resource, tree, [one.parameter for one in sort])
         records = await self._repository.find(
             resource,
-            await self._meant(resource, tree),
+            meant,
             wanted=_with_patient(resource, wanted),
             sort=sort,
             limit=limit,
@@ -93,8 +109,7 @@ class Deidentified:
         Raises:
             AccessDenied: The type, or what is searched or sorted by, is not in this view.
         """
-        for one in sort:
-            searchable(resource, one.parameter)
+        tree = await self._asked(resource, tree, [parameter, *(one.parameter for one in sort)])
         asked = {value: Has(parameter, value) for value in values}
         real = await self._real(ask for has in asked.values() for ask in asks(resource, has))
         meant = {}
@@ -104,7 +119,7 @@ class Deidentified:
                 meant[found_as.value] = value
         groups = await self._repository.find_each(
             resource,
-            await self._meant(resource, tree),
+            tree,
             parameter=parameter,
             values=list(meant),
             wanted=_with_patient(resource, wanted),
@@ -125,7 +140,7 @@ class Deidentified:
         Raises:
             AccessDenied: The type, or what is searched by, is not in this view.
         """
-        return await self._repository.count(resource, await self._meant(resource, tree))
+        return await self._repository.count(resource, await self._asked(resource, tree))
 
     async def count_by(self, resource: str, tree: Filter, tallies: Sequence[Tally]) -> Tallied:
         """Count records by the values of parameters; codes that are not shown are not counted.
@@ -133,9 +148,7 @@ class Deidentified:
         Raises:
             AccessDenied: The type, or what is counted or searched by, is not in this view.
         """
-        for one in tallies:
-            searchable(resource, one.parameter)
-        meant = await self._meant(resource, tree)
+        meant = await self._asked(resource, tree, [one.parameter for one in tallies])
         found = await self._repository.count_by(resource, meant, tallies)
         counts = {
             name: [(value, count) for value, count in some if is_shown(name, value)]
@@ -249,7 +262,7 @@ class Deidentified:
         """
         if resource["resourceType"] in OWN:
             return await self._repository.create(resource)
-        raise _read_only(resource["resourceType"])
+        raise self._read_only("create", resource["resourceType"])
 
     async def replace(self, resource: Mapping[str, Json], version: int) -> Record | None:
         """Change nothing but what is the caller's own (`OWN`).
@@ -259,7 +272,7 @@ class Deidentified:
         """
         if resource["resourceType"] in OWN:
             return await self._repository.replace(resource, version)
-        raise _read_only(resource["resourceType"])
+        raise self._read_only("update", resource["resourceType"])
 
     async def remove(self, resource: str, identifier: str) -> bool:
         """Delete nothing but what is the caller's own (`OWN`).
@@ -269,14 +282,16 @@ class Deidentified:
         """
         if resource in OWN:
             return await self._repository.remove(resource, identifier)
-        raise _read_only(resource)
+        raise self._read_only("delete", resource)
 
     async def _meant_dicom(self, asked: Asked) -> Asked:
         """Write what is asked in real values; what is not known matches nothing."""
         listed = [one for some in asked.criteria.values() for one in some]
         uids = (asked.studies or frozenset()) | (asked.series or frozenset())
         asks: set[Ask] = {("uid", one) for one in uids}
-        real = await self._real(asks.union(*(dicom_asks(one) for one in listed)))
+        with self._told("ImagingStudy"):
+            asks = asks.union(*(dicom_asks(one) for one in listed))
+        real = await self._real(asks)
         meant: dict[Level, tuple[Criterion, ...]] = {}
         rows = [await self._meant("ImagingStudy", asked.rows)]
         for level, some in asked.criteria.items():
@@ -315,6 +330,39 @@ class Deidentified:
             limit=1,
         )
         return _patient("ImagingStudy", records[0]) if records else study
+
+    async def _asked(self, resource: str, tree: Filter, by: Sequence[str] = ()) -> Filter:
+        """Write criteria in real values.
+
+        Args:
+            resource: Type.
+            tree: Criteria by pseudonym.
+            by: Parameters whose values tell something of the answer in another way.
+
+        Raises:
+            AccessDenied: Something of it is not in this view.
+        """
+        with self._told(resource):
+            for one in by:
+                searchable(resource, one)
+            return await self._meant(resource, tree)
+
+    @contextmanager
+    def _told(self, resource: str) -> Iterator[None]:
+        """Note for the audit that a search is refused."""
+        try:
+            yield
+        except AccessDenied as error:
+            refused = tuple(sorted(error.coordinates))
+            self._note(Entry("search", resource, "refused", refused=refused))
+            raise
+
+    def _read_only(self, action: Action, resource: str) -> AccessDenied:
+        coordinate = f"{resource}.id"
+        self._note(Entry(action, resource, "refused", refused=(coordinate,)))
+        return AccessDenied(
+            "Nothing can be changed in the de-identified view.", frozenset({coordinate})
+        )
 
     async def _meant(self, resource: str, tree: Filter) -> Filter:
         """Write criteria in real values; what is not known matches nothing."""
@@ -440,10 +488,3 @@ def _shown_id(resource: str, real: str, given: Given) -> str:
 
 def _shown_key(name: str, value: Json, given: Given) -> Json:
     return given.reference(value) if value and name in REFERENCES else value
-
-
-def _read_only(resource: str) -> AccessDenied:
-    return AccessDenied(
-        "Nothing can be changed in the de-identified view.",
-        frozenset({f"{resource}.id"}),
-    )

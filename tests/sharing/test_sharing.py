@@ -265,7 +265,7 @@ async def test_others_share_nothing(sharing: Sharing, role: str) -> None:
     ("wrong", "said"),
     [
         ({"until": in_days(-1)}, "until: lies in the past"),
-        ({"until": in_days(90.01)}, "until: at most 90 days from now"),
+        ({"until": in_days(91)}, "until: at most 90 days from now"),
         ({"uses": 0}, "maxUses: 1 to 100"),
         ({"uses": 101}, "maxUses: 1 to 100"),
         ({"reason": " "}, "reason: 1 to 500 characters, without control characters"),
