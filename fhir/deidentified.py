@@ -239,7 +239,9 @@ class Deidentified:
             AccessDenied: What is searched by is not in this view.
         """
         portion = replace(portion, index=portion.index | {"patient"}, newest=False)
-        rows = await self._repository.find_dicom(await self._meant_dicom(asked), portion)
+        with self._told("ImagingStudy"):
+            meant = await self._meant_dicom(asked)
+        rows = await self._repository.find_dicom(meant, portion)
         patients = await self._patients_of(rows)
         given = Given(self._pseudonyms)
         shown = [_disguised_row(row, patients[row.uids["study"]], given) for row in rows]
@@ -289,9 +291,7 @@ class Deidentified:
         listed = [one for some in asked.criteria.values() for one in some]
         uids = (asked.studies or frozenset()) | (asked.series or frozenset())
         asks: set[Ask] = {("uid", one) for one in uids}
-        with self._told("ImagingStudy"):
-            asks = asks.union(*(dicom_asks(one) for one in listed))
-        real = await self._real(asks)
+        real = await self._real(asks.union(*(dicom_asks(one) for one in listed)))
         meant: dict[Level, tuple[Criterion, ...]] = {}
         rows = [await self._meant("ImagingStudy", asked.rows)]
         for level, some in asked.criteria.items():
