@@ -21,10 +21,6 @@ from app.embedded.folder import DatabaseFolder
 from app.embedded.mongod import EmbeddedDatabase
 from fhir.errors import Unavailable
 
-# The driver drops a socket open where a client is closed while its monitor is connecting.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:Exception ignored in. <socket.socket:pytest.PytestUnraisableExceptionWarning"
-)
 ROOT = Path(__file__).parents[2]
 GONE_SECONDS = 60
 
