@@ -252,9 +252,10 @@ class Settings(BaseSettings):
         description="how long a presigned URL holds at most, in seconds, whatever is asked for",
     )
     signed_url_by_storage: bool = Field(
-        True,
+        False,
         description="a presigned URL leads to the S3 storage where it holds exactly the bytes that "
-        "may leave; false: always here, where policy and session are asked again",
+        "may leave, and cannot be called back; false: here, where policy and session are asked "
+        "again",
     )
     download_images: int = Field(
         20_000, ge=1, le=100_000, description="images of one batch download at most"

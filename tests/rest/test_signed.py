@@ -463,7 +463,8 @@ async def test_with_s3_the_address_is_the_storages_own_only_where_it_gives_the_v
     assert document is not None
     await objects.put(document["object"], _pieces(DATA))
     there = replace(archive, objects=objects)
-    async with calling(there) as http, AsyncClient() as anybody:
+    wanted = {"signed_url_by_storage": True}
+    async with calling(there, **wanted) as http, AsyncClient() as anybody:
         url = await signed(http, acting_as("radiologist"), expiresIn=45)
         assert url.startswith(s3_settings.storage_endpoint or "")
         assert "X-Amz-Expires=45&" in url
@@ -479,7 +480,7 @@ async def test_with_s3_the_address_is_the_storages_own_only_where_it_gives_the_v
             )
             urls += [answer.json()["data"]["url"]] if answer.status_code == 200 else []
         assert [one.startswith(OWN) for one in urls] == [True]  # no other object is there
-    for changes in ({"zero_preamble": True}, {"signed_url_by_storage": False}):
+    for changes in ({"zero_preamble": True, **wanted}, {}):
         async with calling(there, **changes) as http:
             url = await signed(http, acting_as("radiologist"))
             assert url.startswith(OWN)
