@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict, dataclass
+from datetime import timedelta
 from itertools import product
 from pathlib import Path
 from statistics import median, quantiles
@@ -29,11 +30,13 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from strawberry.fastapi import GraphQLRouter
 
 from app.archive import open_book
+from app.embedded.mongod import EmbeddedDatabase
 from app.graphql.budget import Budgets
 from app.graphql.door import GraphQLDoor
 from app.graphql.operating import Operator
 from app.graphql.persisted import Operations
 from app.settings import Settings
+from app.store.database import open_database
 from fhir.access import Access
 from fhir.guarded import GuardedRepository
 from fhir.repository import Record, Repository
@@ -44,6 +47,9 @@ from tests.build import study
 from tests.servers import free_ports
 from tests.serving import serving
 
+Server = tuple[int, int, str]
+"""Its process, its port, and what it is to be sent as a token."""
+
 STUDIES = 20
 CONNECTIONS = 16
 ENDLESS = 10**12
@@ -52,10 +58,11 @@ QUERIES = {
     "20 studies x 7 fields": """{studies(first: 20) {edges {node {
       id started status description numberOfSeries numberOfInstances modality {code}}}}}""",
 }
-CONSTANT, STOCK, DOOR, FULL = "constant", "stock", "door", "full"
+CONSTANT, STOCK, STOCKED, DOOR, FULL = "constant", "stock", "stocked", "door", "full"
 NAMES = {
     CONSTANT: "raw ASGI, a constant answer",
     STOCK: "Strawberry's GraphQLRouter, in memory",
+    STOCKED: "the same router, with mongod alone",
     DOOR: "our door, in memory, no guard",
     FULL: "all of it: token, session, audit, mongod",
 }
@@ -103,20 +110,25 @@ class Connection:
 @strawberry.type
 class Query:
     @strawberry.field
-    async def studies(self, first: int = 20) -> Connection:
+    async def studies(self, info: strawberry.Info, first: int = 20) -> Connection:
         """Make objects of what is stored, as whoever uses Strawberry does."""
-        return Connection(edges=[Edge(node=_object(one)) for one in RESOURCES[:first]])
+        found = RESOURCES[:first]
+        if kept := info.context["studies"]:
+            wanted = [f"resource.{name}" for name in _FIELDS]
+            cursor = kept.find({}, wanted, sort=[("_id", 1)], limit=first, batch_size=first + 1)
+            found = [one["resource"] for one in await cursor.to_list(first)]
+        return Connection(edges=[Edge(node=_object(one)) for one in found])
 
 
 def _object(resource: dict[str, Any]) -> ImagingStudy:
     return ImagingStudy(
         id=strawberry.ID(resource["id"]),
-        started=resource["started"],
+        started=resource.get("started"),
         status=resource["status"],
-        description=resource["description"],
+        description=resource.get("description"),
         number_of_series=resource["numberOfSeries"],
         number_of_instances=resource["numberOfInstances"],
-        modality=[Coding(code=one["code"]) for one in resource["modality"]],
+        modality=[Coding(code=one["code"]) for one in resource.get("modality", ())],
     )
 
 
@@ -157,10 +169,22 @@ async def constant(scope: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "http.response.body", "body": body})
 
 
-def stock() -> ASGIApp:
-    """Build what the documentation of Strawberry begins with."""
+def stock(database: str | None = None) -> ASGIApp:
+    """Build what the documentation of Strawberry begins with.
+
+    Args:
+        database: Address of the one whose studies it reads; None: they are in memory.
+    """
+
+    async def context() -> dict[str, Any]:
+        return {"studies": studies}
+
+    studies: Any = None
+    if database is not None:
+        studies = open_database(database, "radiograph", timedelta(seconds=10))["studies"]
     app = FastAPI()
-    app.include_router(GraphQLRouter(strawberry.Schema(Query)), prefix="/graphql")
+    router = GraphQLRouter[Any, None](strawberry.Schema(Query), context_getter=context)
+    app.include_router(router, prefix="/graphql")
     return app
 
 
@@ -178,6 +202,10 @@ def door() -> ASGIApp:
 
 
 APPS: dict[str, Callable[[], ASGIApp]] = {CONSTANT: lambda: constant, STOCK: stock, DOOR: door}
+_FIELDS = (
+    *("id", "started", "status", "description", "numberOfSeries", "numberOfInstances"),
+    "modality.code",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,9 +310,9 @@ def _cpu(pid: int) -> float:
     return sum(sum(one.cpu_times()[:2]) for one in (root, *root.children(recursive=True)))
 
 
-def serve(kind: str, port: int) -> None:
+def serve(kind: str, port: int, *database: str) -> None:
     """Serve one application as `app.serving` does."""
-    app = APPS[kind]()
+    app = stock(*database) if kind == STOCKED else APPS[kind]()
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000)
@@ -301,11 +329,11 @@ def serve(kind: str, port: int) -> None:
 
 
 @asynccontextmanager
-async def started(kind: str) -> AsyncIterator[tuple[int, int, str]]:
-    """Serve in another process; give its id, its port and what it is to be sent as a token."""
+async def started(kind: str, *database: str) -> AsyncIterator[Server]:
+    """Serve in another process."""
     [port] = free_ports(1)
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", __spec__.name, "serve", kind, str(port)
+        sys.executable, "-m", __spec__.name, "serve", kind, str(port), *database
     )
     try:
         await _listens(port)
@@ -316,17 +344,20 @@ async def started(kind: str) -> AsyncIterator[tuple[int, int, str]]:
 
 
 @asynccontextmanager
-async def whole() -> AsyncIterator[tuple[int, int, str]]:
-    """Serve all of it, with as many studies in a database of its own."""
+async def whole() -> AsyncIterator[tuple[Server, str]]:
+    """Serve all of it, with as many studies in a database of its own; give that, too."""
     with tempfile.TemporaryDirectory() as folder:
         settings = {"graphql_concurrent": "1000", "graphql_cost_per_minute": str(ENDLESS)}
-        async with serving(Path(folder), **settings) as server:
+        async with (
+            EmbeddedDatabase(Path(folder)) as kept,
+            serving(Path(folder), **settings) as server,
+        ):
             async with server.installation.opened() as archive:
                 for number in range(STUDIES):
                     for data in study(1, 1, StudyInstanceUID=f"1.2.3.{number}"):
                         await archive.ingest.store(_once(data))
             port = int(server.url.rpartition(":")[2])
-            yield server.pid, port, server.issuer.token("radiologist")
+            yield (server.pid, port, server.issuer.token("radiologist")), kept.url
 
 
 async def _once(data: bytes) -> AsyncIterator[bytes]:
@@ -368,9 +399,9 @@ async def _asked(pid: int, port: int, token: str, query: str, seconds: float) ->
 async def main(seconds: float) -> None:
     """Measure every server with every query, and print a table."""
     async with AsyncExitStack() as stack:
-        servers = {kind: await stack.enter_async_context(started(kind)) for kind in APPS} | {
-            FULL: await stack.enter_async_context(whole())
-        }
+        servers = {kind: await stack.enter_async_context(started(kind)) for kind in APPS}
+        servers[FULL], database = await stack.enter_async_context(whole())
+        servers[STOCKED] = await stack.enter_async_context(started(STOCKED, database))
         found = {
             (kind, name): await _asked(*server, query, seconds)
             for (name, query), (kind, server) in product(QUERIES.items(), servers.items())
@@ -390,8 +421,8 @@ async def main(seconds: float) -> None:
 
 def _run(arguments: list[str]) -> None:
     match arguments:
-        case ["serve", kind, port]:
-            serve(kind, int(port))
+        case ["serve", kind, port, *database]:
+            serve(kind, int(port), *database)
         case ["ask", pid, port, seconds]:
             request = sys.stdin.buffer.read()
             figures = uvloop.run(ask(int(pid), int(port), float(seconds), request))

@@ -74,7 +74,9 @@ async def _batch(visit: Visit) -> None:
     for name, identifier in (("studies", visit.target.study), ("images", visit.target.instance)):
         for partial in (False, True):
             wanted = {name: [identifier], "partial": partial}
-            found = await visit.ask("POST", "/postdicom/batch/download", json=wanted)
+            found = await visit.ask(
+                "POST", "/postdicom/batch/download", named=identifier, json=wanted
+            )
             if found.status_code == 200:
                 visit.sight.saw(f"batch of {name}, partial={partial}", *FILE_ELEMENTS, *_ROW)
 

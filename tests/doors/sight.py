@@ -110,11 +110,17 @@ class Visit:
     async def get(self, address: str, accept: str = "*/*", **request: Any) -> httpx.Response:
         return await self.ask("GET", address, headers={"Accept": accept}, **request)
 
-    async def ask(self, method: str, address: str, **request: Any) -> httpx.Response:
+    async def ask(
+        self, method: str, address: str, *, named: str | None = None, **request: Any
+    ) -> httpx.Response:
+        """Ask, and look at all of the answer but for what a refusal repeats of the request."""
         headers = {**self.headers, **request.pop("headers", {})}
         answer = await self.client.request(method, address, headers=headers, **request)
         self.sight.asked.add((method, answer.request.url.path))
-        self.sight.bytes += repr(answer.headers.multi_items()).encode() + answer.content
+        content = answer.content
+        if named is not None and answer.is_error:
+            content = content.replace(f'"{named}"'.encode(), b"")
+        self.sight.bytes += repr(answer.headers.multi_items()).encode() + content
         assert answer.status_code in {200, 204, 206, 403, 404}, (method, address, answer.text)
         return answer
 
