@@ -113,7 +113,8 @@ class Query:
     async def studies(self, info: strawberry.Info, first: int = 20) -> Connection:
         """Make objects of what is stored, as whoever uses Strawberry does."""
         found = RESOURCES[:first]
-        if kept := info.context["studies"]:
+        kept = info.context["studies"]
+        if kept is not None:
             wanted = [f"resource.{name}" for name in _FIELDS]
             cursor = kept.find({}, wanted, sort=[("_id", 1)], limit=first, batch_size=first + 1)
             found = [one["resource"] for one in await cursor.to_list(first)]
