@@ -41,11 +41,13 @@ Projection = Callable[[Mapping[str, Json]], dict[str, Json]]
 TYPE_KEY = "__typename"
 _INTROSPECTION = frozenset({"__schema", "__type"})
 _MOST_NODES = 4_000
+# Two digits of Python's make an integer half as slow again to compare.
+_SHORT = "is int and {0} <= 1073741823 and {0} >= -1073741823"
 # How a value looks that goes out as it is; any other is given to the type itself.
 _AS_IT_IS = {
     **dict.fromkeys(("String", "ID", "Date", "DateTime", "Instant"), "is str"),
-    "Int": "is int and -2147483648 <= {0} <= 2147483647",
-    "Integer64": "is int and -9007199254740991 <= {0} <= 9007199254740991",
+    "Int": _SHORT,
+    "Integer64": _SHORT,
     "Float": "is float and {0} - {0} == 0.0",
     "Boolean": "is bool",
 }

@@ -198,10 +198,10 @@ class Values:
         if isinstance(kind, GraphQLEnumType):
             return self.pick.choice(sorted(kind.values.values(), key=str)).value
         return {
-            "Int": self.pick.randint(-9, 2**31 - 1),
+            "Int": self.pick.randint(-(2**31), 2**31 - 1),
             "Float": self.pick.choice((1.5, -0.25, 3)),
             "Boolean": self.pick.random() < 0.5,
-            "Integer64": self.pick.randint(0, 2**50),
+            "Integer64": self.pick.randint(-(2**53) + 1, 2**53 - 1),
         }.get(kind.name, f"text {self.pick.randint(0, 9)}")
 
     def _object(self, kind: GraphQLObjectType, depth: int) -> Json:
