@@ -9,6 +9,7 @@ from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import Scope
 
+from app.identity.signin import SignIn
 from app.refusals import (
     Respond,
     respond_dicomweb,
@@ -96,10 +97,10 @@ def door_of(path: str) -> Door | None:
     return next((door for door in DOORS if door.leads(path)), None)
 
 
-def session(request: Request) -> str:
-    """Give the id of a request's session; there is one wherever the door asked for a token."""
-    identifier: str = request.state.session
-    return identifier
+def sign_in(request: Request) -> SignIn:
+    """Give from which sign-in a request comes; known wherever the door asked for a token."""
+    found: SignIn = request.state.sign_in
+    return found
 
 
 def guarded(request: Request) -> GuardedRepository:

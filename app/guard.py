@@ -12,11 +12,13 @@ from app.archive import Archive
 from app.audit import Circumstances
 from app.doors import door_of
 from app.identity.signed import NothingSigned
+from app.identity.signin import SignIn
 from app.logs import place
 from app.presence import expected, login, present
 from app.refusals import respond_rest
 from fhir.access import Entry
 from fhir.errors import NotFound, ResourceError, Unauthenticated, Unavailable
+from fhir.guarded import GuardedRepository
 from policies.caller import Caller
 
 log = structlog.get_logger()
@@ -106,15 +108,10 @@ class _Visit:
         except ResourceError as error:
             self._note_login(error)
             raise
-        self._entries = guarded.access.entries
         if self._entering is not None:
             guarded.access.noted = self._noted
         self._presence.caller = self._caller
-        self._scope["state"] |= {
-            "guarded": guarded,
-            "session": sign_in.id,
-            "presence": self._presence,
-        }
+        self._let_in(guarded, sign_in, presence=self._presence)
 
     async def _redeem(self, token: str) -> None:
         """Let the bearer of a signed address in as whoever had it signed, as they may come now.
@@ -132,12 +129,11 @@ class _Visit:
             if isinstance(error, NotFound | Unauthenticated):
                 raise NothingSigned from error  # who only has the address learns no more
             raise
+        self._let_in(guarded, signed.sign_in, signed=signed.image)
+
+    def _let_in(self, guarded: GuardedRepository, sign_in: SignIn, **more: object) -> None:
         self._entries = guarded.access.entries
-        self._scope["state"] |= {
-            "guarded": guarded,
-            "session": signed.sign_in.id,
-            "signed": signed.image,
-        }
+        self._scope["state"] |= {"guarded": guarded, "sign_in": sign_in, **more}
 
     @property
     def _reads_promptly(self) -> bool:

@@ -101,13 +101,14 @@ async def search(
         elements=query.read,
         query=urlencode(query.honoured),
     )
-    included = await include(guarded, found.rows, query.include, query.wanted)
+    elements = query.wanted
+    included = await include(guarded, found.rows, query.include, elements)
     more = found.more and query.count > 0
     return searchset(
         base_url,
         resource,
-        matches=await _complete(guarded, found.rows, query.wanted[resource]),
-        included=await _complete_each(guarded, included, query.wanted),
+        matches=await _complete(guarded, found.rows, elements[resource]),
+        included=await _complete_each(guarded, included, elements),
         total=found.total,
         honoured=query.honoured,
         cursor=encode(found.rows[-1].record.position, query.sort) if more else None,

@@ -314,7 +314,7 @@ def sort_keys(resource: Mapping[str, Json]) -> dict[str, Json]:
 
 def _name_key(row: Parameter, resource: Mapping[str, Json]) -> str:
     """Write the first HumanName for sorting, family first; "" where the values are none."""
-    elements = (one for path in row.paths for one in _walk(resource, path.split(".")))
+    elements = (one for path in row.paths for one in walk(resource, path.split(".")))
     names = (one for one in elements if isinstance(one, Mapping) and "family" in one)
     name = next(names, {})
     return fold(" ".join((name.get("family", ""), *name.get("given", ()))))
@@ -327,7 +327,7 @@ ABSENT_DATE = datetime.fromisoformat("0001-01-01T00:00:00+00:00")
 def _values(row: Parameter, resource: Mapping[str, Json]) -> Iterator[Json]:
     seen = set()
     for path in row.paths:
-        for element in _walk(resource, path.split(".")):
+        for element in walk(resource, path.split(".")):
             for value in _INDEXERS[row.kind](row, element):
                 key = str(value)
                 if key not in seen:
@@ -335,23 +335,24 @@ def _values(row: Parameter, resource: Mapping[str, Json]) -> Iterator[Json]:
                     yield value
 
 
-def _walk(value: Json, path: list[str]) -> Iterator[Json]:
+def walk(value: Json, path: list[str]) -> Iterator[Json]:
+    """Give the values at a path, however many there are of each element on the way."""
     if isinstance(value, list):
         for item in value:
-            yield from _walk(item, path)
+            yield from walk(item, path)
     elif not path:
         if value is not None:
             yield value
     elif isinstance(value, Mapping) and path[0] in value:
-        yield from _walk(value[path[0]], path[1:])
+        yield from walk(value[path[0]], path[1:])
 
 
 def _words(row: Parameter, resource: Mapping[str, Json]) -> list[str]:
     found: dict[str, None] = {}
     for path in row.paths:
         *around, last = path.split(".")
-        said = (text for one in _walk(resource, [*around, last]) for text in _texts(row, one))
-        other = (text for one in _walk(resource, [*around, f"_{last}"]) for text in _spoken(one))
+        said = (text for one in walk(resource, [*around, last]) for text in _texts(row, one))
+        other = (text for one in walk(resource, [*around, f"_{last}"]) for text in _spoken(one))
         for text in (*said, *other):
             found |= dict.fromkeys(f"{path} {word}" for word in words(text))
     return list(found)[:MOST_WORDS]

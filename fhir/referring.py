@@ -1,9 +1,9 @@
 """Which of the types that the FHIR door serves refer to which, and by which search parameters."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from fhir.parameters import PARAMETERS, Parameter
+from fhir.parameters import PARAMETERS, Parameter, walk
 
 Json = Any
 TYPES = ("Patient", "ImagingStudy", "Endpoint")
@@ -29,20 +29,7 @@ def referring_to(resource: str) -> tuple[tuple[str, Parameter], ...]:
 def referred(resource: Mapping[str, Json], row: Parameter) -> Iterator[tuple[str, str]]:
     """List the types and ids that a resource refers to by a search parameter, as far as served."""
     for path in row.paths:
-        for reference in _at(resource, path.split(".")):
-            kind, _, identifier = reference.partition("/")
+        for value in walk(resource, path.split(".")):
+            kind, _, identifier = value.get("reference", "").partition("/")
             if identifier and kind in targets(row):
                 yield kind, identifier
-
-
-def _at(resource: Mapping[str, Json], path: Iterable[str]) -> Iterator[str]:
-    values: list[Json] = [resource]
-    for name in path:
-        values = [
-            inner
-            for value in values
-            for found in [value.get(name)]
-            for inner in (found if isinstance(found, list) else [found])
-            if inner
-        ]
-    yield from (value.get("reference", "") for value in values)

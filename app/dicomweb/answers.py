@@ -9,6 +9,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from app import __version__
+from app.chunks import resumed
 from app.dicomweb.envelope import END_OF_PART, Envelope
 from app.dicomweb.media_types import Offer
 from app.imaging.deidentify import Outgoing
@@ -227,14 +228,6 @@ async def begun(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     first = await anext(chunks, b"")
     second = await anext(chunks, b"")
     return resumed((first, second), chunks)
-
-
-async def resumed(pieces: Sequence[bytes], rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """Give pieces that were taken from chunks, and then the rest of these."""
-    for piece in pieces:
-        yield piece
-    async for chunk in rest:
-        yield chunk
 
 
 async def _enclosed(

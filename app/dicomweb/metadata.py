@@ -9,7 +9,8 @@ import orjson
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from app.dicomweb.answers import Form, resumed, unchanged
+from app.chunks import resumed
+from app.dicomweb.answers import Form, unchanged
 from app.dicomweb.envelope import END_OF_PART
 from app.dicomweb.header_text import header_text
 from app.dicomweb.media_types import DATA_SETS, choose

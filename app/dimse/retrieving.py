@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from app.chunks import resumed
 from app.dimse.contexts import Root
 from app.dimse.finding import level_of, unique_keys
 from app.dimse.implicit import implicit
@@ -179,11 +180,5 @@ async def _without_meta(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         except Refused as error:
             raise ResourceError("a stored object cannot be read") from error
         if isinstance(found, meta.Meta):
-            return _joined(head[found.end :], chunks)
+            return resumed((head[found.end :],), chunks)
         need = found
-
-
-async def _joined(head: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    yield head
-    async for chunk in rest:
-        yield chunk

@@ -1,7 +1,7 @@
 """Many studies and images in one zip file: all that is named, or what of it is open."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Final, Literal, Self
@@ -12,6 +12,7 @@ from fastapi.responses import Response, StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from app.archive import Archive
+from app.chunks import resumed
 from app.doors import guarded
 from app.imaging.deidentify import Outgoing, outgoing
 from app.imaging.zipped import ZIP, zipped
@@ -130,7 +131,7 @@ async def _download(request: Request, wanted: Download) -> Response:
     # the first piece before the status: an object may be gone
     first = await anext(chunks, b"")
     headers = {"Content-Disposition": 'attachment; filename="images.zip"'}
-    return StreamingResponse(_joined(first, chunks), media_type=ZIP, headers=headers)
+    return StreamingResponse(resumed((first,), chunks), media_type=ZIP, headers=headers)
 
 
 async def _choose(
@@ -245,9 +246,3 @@ def _entries(
 async def _manifest(chosen: Chosen) -> Outgoing:
     told = {"images": len(chosen.images), "leftOut": [one.told() for one in chosen.left]}
     return Outgoing.of(orjson.dumps(told, option=orjson.OPT_INDENT_2))
-
-
-async def _joined(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    yield first
-    async for piece in rest:
-        yield piece

@@ -1,10 +1,9 @@
 """DICOM objects as they were stored, whole or a range of their bytes; or without identity."""
 
-from collections.abc import AsyncIterator
-
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from app.chunks import resumed
 from app.imaging.deidentify import outgoing
 from app.ranges import RangeNotSatisfiable, asked_range
 from app.refusals import respond_rest
@@ -51,7 +50,7 @@ async def dicom_file(
     pieces = sent.between(start, end)
     first = await anext(pieces, b"")
     return StreamingResponse(
-        _joined(first, pieces), status_code=status, headers=headers, media_type=DICOM
+        resumed((first,), pieces), status_code=status, headers=headers, media_type=DICOM
     )
 
 
@@ -64,9 +63,3 @@ def _unsatisfiable(error: RangeNotSatisfiable) -> Response:
     response = respond_rest(error)
     response.headers["Content-Range"] = f"bytes */{error.size}"
     return response
-
-
-async def _joined(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    yield first
-    async for piece in rest:
-        yield piece

@@ -12,7 +12,7 @@ from pydantic import Field
 from starlette.requests import ClientDisconnect
 
 from app.archive import Archive
-from app.doors import guarded, session
+from app.doors import guarded, sign_in
 from app.health import checks
 from app.multipart import boundary
 from app.rest.annotations import add_annotations
@@ -227,7 +227,7 @@ def _add_sessions(router: APIRouter) -> None:
         request: Request, query: Annotated[SessionQuery, Query()]
     ) -> Described[list[Session], PageMetadata]:
         """List the sessions that you may see, the latest sign-in first."""
-        return await list_sessions(guarded(request), query, session(request), request.url.query)
+        return await list_sessions(guarded(request), query, sign_in(request).id, request.url.query)
 
     @router.delete("/sessions/{session_id}", responses=_failures(403, 404))
     async def end_session(

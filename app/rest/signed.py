@@ -9,7 +9,7 @@ from fastapi.responses import Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.archive import Archive
-from app.doors import guarded
+from app.doors import guarded, sign_in
 from app.identity.signed import Signed
 from app.imaging.deidentify import outgoing
 from app.rest.envelope import Envelope, Shape
@@ -102,10 +102,10 @@ def add_signing(closed: APIRouter, router: APIRouter, failures: Failures) -> Non
 async def _signed(request: Request, identifier: str, signing: Signing) -> SignedUrl:
     archive: Archive = request.app.state.archive
     repository = guarded(request)
-    _, sign_in = await archive.identity.signed_in(request.headers.get("authorization"))
+    entered = sign_in(request)
     longest = int(archive.settings.signed_url_longest.total_seconds())
     wanted = timedelta(seconds=min(signing.expires_in, longest))
-    lasting = archive.signed.lasting(sign_in, wanted)
+    lasting = archive.signed.lasting(entered, wanted)
     asked = f"presigned-url, {lasting.total_seconds():.0f} s"
     image = await stored_image(repository, identifier, "Image.file", asked=asked)
     if image.disguise is not None:
@@ -113,7 +113,7 @@ async def _signed(request: Request, identifier: str, signing: Signing) -> Signed
     expires = archive.signed.until(lasting)
     url = await _by_storage(archive, image, lasting)
     if url is None:
-        signed = Signed(identifier, repository.access.caller, sign_in)
+        signed = Signed(identifier, repository.access.caller, entered)
         token = await archive.signed.sign(signed, lasting)
         url = f"{archive.settings.base_url}/postdicom/signed/{token}"
     return SignedUrl(url=url, expires=expires)

@@ -46,7 +46,7 @@ class MongoRepository:
         self._memory = memory
         # the driver makes a new object each time one is asked for
         self._collections = {kind: database[name] for kind, name in COLLECTIONS.items()}
-        self._instances = database["instances"]
+        self._instances = self._collections["Image"]
         raw: Any = self._instances.with_options(
             codec_options=CodecOptions(document_class=RawBSONDocument)
         )
